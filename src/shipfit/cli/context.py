@@ -1,0 +1,44 @@
+"""What every command shares: its common options, the progress reporter, and how facts are printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shipfit.core.progress import Progress, ProgressStyle, make_progress
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
+DeploymentFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Deployment, such as deploy/demo/gemma-3-270m.yaml.")]
+PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE", help="A Pipeline, such as pipelines/gemma-3-270m-gptq.yaml.")]
+
+
+class Settings:
+    """Options that stand before or after any command; set once by ``main``."""
+
+    debug = False
+    progress = ProgressStyle.AUTO
+
+
+@cache
+def progress() -> Progress:
+    """The reporter that the user asked for."""
+    return make_progress(Settings.progress)
+
+
+def emit(facts: dict[str, Any], *, as_json: bool, render: Callable[[dict[str, Any]], None]) -> None:
+    """Print what a command returns: JSON on request, else for people.
+
+    Args:
+        facts: JSON-compatible.
+        render: prints the same facts for a person, by ``rich`` or plain text.
+    """
+    if as_json:
+        sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    else:
+        render(facts)

@@ -1,0 +1,125 @@
+"""The entry point: registers the commands and turns every error into its line and exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from shipfit.cli.context import Settings
+from shipfit.core.errors import ExitCode, ShipfitError, from_os_error
+from shipfit.core.progress import ProgressStyle
+
+app = typer.Typer(
+    name="shipfit",
+    help="Fit large language models to GPUs and ship them.",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug logs.")] = False,
+    progress: Annotated[ProgressStyle, typer.Option("--progress", help="How progress is shown.")] = ProgressStyle.AUTO,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if not version and context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+    if version:
+        from shipfit import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+    Settings.debug = debug
+    Settings.progress = progress
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    # SIGTERM takes the same way out as Ctrl-C: every context manager on the stack cleans up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; prints its error, if any, as one line on standard error.
+
+    Returns:
+        The exit code; see ``shipfit.core.errors.ExitCode``.
+    """
+    arguments = _global_options_first(arguments)
+    debug = "--debug" in arguments
+    try:
+        return _invoke(arguments)
+    except ShipfitError as error:
+        if debug:
+            raise
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on from here", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away (`shipfit ... | head`): not an error, and nothing more to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.YES
+    except OSError as error:
+        if debug:
+            raise
+        return _fail(str(from_os_error(error, f"running shipfit {arguments[0] if arguments else ''}")), ExitCode.ENVIRONMENT)
+
+
+def _invoke(arguments: list[str]) -> int:
+    try:
+        result = typer.main.get_command(app).main(args=arguments, prog_name="shipfit", standalone_mode=False)
+    except typer.TyperException as error:  # a wrong flag or argument
+        context = getattr(error, "ctx", None)
+        usage = context.command_path if context else "shipfit"
+        return _fail(f"{error.format_message().rstrip('.')}; see {usage} --help", ExitCode.BAD_INPUT)
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    return int(result or 0)
+
+
+def _fail(line: str, code: ExitCode) -> int:
+    sys.stderr.write(f"shipfit: {' '.join(line.split())}\n")
+    return int(code)
+
+
+def _global_options_first(arguments: list[str]) -> list[str]:
+    """Let ``--debug`` and ``--progress`` stand anywhere: people add them to the end of the line they just ran."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            return [*front, *rest, word, *words]
+        if word == "--debug" or word.startswith("--progress="):
+            front.append(word)
+        elif word == "--progress":
+            front += [word, next(words, "")]
+        else:
+            rest.append(word)
+    return [*front, *rest]
+
+
+def _register() -> None:
+    """Name every command. The order is the order of the loop, and of ``--help``."""
+    from shipfit.cli import schema
+
+    for command in (schema.schema,):
+        app.command()(command)
+
+
+_register()

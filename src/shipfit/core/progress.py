@@ -1,0 +1,177 @@
+"""The one progress style: a live display on a terminal, plain lines in CI, JSON lines on request.
+
+All of it goes to standard error; standard output belongs to what a command returns.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from enum import StrEnum
+from typing import Any, Protocol, TextIO
+
+
+class ProgressStyle(StrEnum):
+    """How progress is shown."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    JSON = "json"
+    QUIET = "quiet"
+
+
+class Progress(Protocol):
+    """What long work reports to. Steps may be nested; updates are about the innermost one."""
+
+    def step(self, title: str) -> AbstractContextManager[None, bool | None]:
+        """Begin a step: a context manager; its end prints the seconds it took."""
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        """Say what is going on; ``fraction`` from 0 to 1 where it is known."""
+
+    def note(self, text: str) -> None:
+        """Print one lasting line."""
+
+
+class PlainProgress:
+    """A line for the beginning and the end of each step, and one for an update at most every ``interval`` seconds."""
+
+    def __init__(self, stream: TextIO | None = None, *, interval: float = 5.0) -> None:
+        self._stream = stream or sys.stderr
+        self._interval = interval
+        self._last = 0.0
+        self._depth = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Begin a step."""
+        begun = time.monotonic()
+        self._print(f"{title} ...")
+        self._depth += 1
+        self._last = begun
+        try:
+            yield
+        finally:
+            self._depth -= 1
+        self._print(f"{title}: done in {time.monotonic() - begun:.1f} s")
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        """Say what is going on."""
+        now = time.monotonic()
+        if now - self._last < self._interval:
+            return
+        self._last = now
+        self._print(text if fraction is None else f"{text} ({fraction:.0%})")
+
+    def note(self, text: str) -> None:
+        """Print one lasting line."""
+        self._print(text)
+
+    def _print(self, text: str) -> None:
+        with self._lock:
+            print("  " * self._depth + text, file=self._stream, flush=True)  # noqa: T201
+
+
+class JsonProgress:
+    """One JSON object a line: ``event`` (begin, update, note, end, failed), ``text``, ``seconds``, ``fraction``."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Begin a step."""
+        begun = time.monotonic()
+        self._print(event="begin", text=title)
+        try:
+            yield
+        except BaseException:
+            self._print(event="failed", text=title, seconds=round(time.monotonic() - begun, 3))
+            raise
+        self._print(event="end", text=title, seconds=round(time.monotonic() - begun, 3))
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        """Say what is going on."""
+        self._print(event="update", text=text, fraction=fraction)
+
+    def note(self, text: str) -> None:
+        """Print one lasting line."""
+        self._print(event="note", text=text)
+
+    def _print(self, **event: Any) -> None:
+        print(json.dumps({"time": round(time.time(), 3), **event}), file=self._stream, flush=True)  # noqa: T201
+
+
+class TerminalProgress:
+    """A spinner with the innermost step and its latest update; finished steps stay as lines above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._titles: list[str] = []
+        self._status: Any = None
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Begin a step."""
+        begun = time.monotonic()
+        if not self._titles:
+            self._status = self._console.status(title)
+            self._status.start()
+        self._titles.append(title)
+        self._show("")
+        mark = "[red]✗[/red]"
+        try:
+            yield
+            mark = "[green]✓[/green]"
+        finally:
+            self._titles.pop()
+            indent = "  " * len(self._titles)
+            self._console.print(f"{indent}{mark} {title} [dim]{time.monotonic() - begun:.1f} s[/dim]")
+            if not self._titles:
+                self._status.stop()
+                self._status = None
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        """Say what is going on."""
+        self._show(text if fraction is None else f"{text} {fraction:.0%}")
+
+    def note(self, text: str) -> None:
+        """Print one lasting line."""
+        self._console.print("  " * len(self._titles) + text, markup=False)
+
+    def _show(self, text: str) -> None:
+        if self._status:
+            self._status.update(f"{' > '.join(self._titles)}  [dim]{text[:100]}[/dim]")
+
+
+class NoProgress:
+    """Says nothing."""
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:  # noqa: ARG002
+        """Begin a step."""
+        yield
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        """Say what is going on."""
+
+    def note(self, text: str) -> None:
+        """Print one lasting line."""
+
+
+def make_progress(style: ProgressStyle = ProgressStyle.AUTO) -> Progress:
+    """The reporter for a style; ``auto`` is a live display on a terminal and plain lines elsewhere."""
+    if style is ProgressStyle.QUIET:
+        return NoProgress()
+    if style is ProgressStyle.JSON:
+        return JsonProgress()
+    if style is ProgressStyle.AUTO and sys.stderr.isatty():
+        return TerminalProgress()
+    return PlainProgress()

@@ -1,0 +1,25 @@
+"""Locked Python environments that shipfit builds on first use: engines, vLLM, the router, the object store.
+
+They pin each other's dependencies to versions that cannot live together, so each is an environment of its own,
+made by uv from a lock file with hashes. A folder here (or below ``pipelines/engines``) declares one:
+
+    requirements.in   what is asked for, without versions
+    versions.txt      (beside the folders) every version, in one place
+    cpu.lock          all that is installed, with hashes; ``cuda.lock`` where a GPU wants other builds
+
+``scripts/lock`` writes the lock files anew.
+"""
+
+from shipfit.environments.build import Accelerator, Environment, ensure, is_built
+from shipfit.environments.catalogue import Declaration, declaration, declarations, pinned_version
+
+__all__ = [
+    "Accelerator",
+    "Declaration",
+    "Environment",
+    "declaration",
+    "declarations",
+    "ensure",
+    "is_built",
+    "pinned_version",
+]

@@ -1,0 +1,76 @@
+"""Which environments there are, where their locks lie, and the one file with every version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from shipfit.core.errors import InputError
+
+_PACKAGE = Path(__file__).parent
+_EMBEDDED = _PACKAGE.parent / "embedded"
+_REPOSITORY = _PACKAGE.parents[2]
+
+
+def embedded(*parts: str) -> Path:
+    """A file or folder that users edit and shipfit carries a copy of, such as ``pipelines``.
+
+    In a checkout it is the repository's own; in an installed shipfit, the copy in the package.
+    """
+    inside = _EMBEDDED.joinpath(*parts)
+    return inside if inside.exists() else _REPOSITORY.joinpath(*parts)
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A declared environment.
+
+    Attributes:
+        name: the folder's name, such as ``vllm-cpu``.
+        folder: where requirements.in and the locks lie.
+    """
+
+    name: str
+    folder: Path
+
+    def lock(self, accelerator: str) -> Path:
+        """The lock file for ``cpu`` or ``cuda``; where only one is there, it serves both."""
+        own = self.folder / f"{accelerator}.lock"
+        others = sorted(self.folder.glob("*.lock"))
+        return own if own.exists() else self.folder / "cpu.lock" if len(others) != 1 else others[0]
+
+
+@cache
+def declarations() -> dict[str, Declaration]:
+    """Every declared environment by name: shipfit's own, then the engines."""
+    folders = [path.parent for root in (_PACKAGE, embedded("pipelines", "engines")) for path in sorted(root.glob("*/requirements.in"))]
+    return {folder.name: Declaration(folder.name, folder) for folder in folders}
+
+
+def declaration(name: str) -> Declaration:
+    """The environment called ``name``.
+
+    Raises:
+        InputError: there is none; names those there are.
+    """
+    known = declarations()
+    if name not in known:
+        raise InputError(f"no environment is called {name!r}", hint=f"there are: {', '.join(known)}")
+    return known[name]
+
+
+@cache
+def _versions() -> dict[str, str]:
+    lines = (_PACKAGE / "versions.txt").read_text().splitlines()
+    pins = (line.partition("#")[0].strip().partition("==") for line in lines)
+    return {name.strip().lower(): version.strip() for name, equals, version in pins if equals}
+
+
+def pinned_version(package: str) -> str:
+    """The version of ``package`` that this shipfit is made for, from versions.txt.
+
+    Raises:
+        KeyError: versions.txt does not name it (a mistake in shipfit, not of the user).
+    """
+    return _versions()[package.lower()]
