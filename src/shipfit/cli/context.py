@@ -14,8 +14,12 @@ import typer
 from shipfit.core.progress import Progress, ProgressStyle, make_progress
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
-DeploymentFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Deployment, such as deploy/demo/gemma-3-270m.yaml.")]
-PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE", help="A Pipeline, such as pipelines/gemma-3-270m-gptq.yaml.")]
+DeploymentFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A Deployment, such as deploy/demo/gemma-3-270m.yaml.")
+]
+PipelineFile = Annotated[
+    Path, typer.Argument(metavar="PIPELINE", help="A Pipeline, such as pipelines/gemma-3-270m-gptq.yaml.")
+]
 
 
 class Settings:

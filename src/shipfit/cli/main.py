@@ -27,7 +27,9 @@ app = typer.Typer(
 def _options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug logs.")] = False,
-    progress: Annotated[ProgressStyle, typer.Option("--progress", help="How progress is shown.")] = ProgressStyle.AUTO,
+    progress: Annotated[
+        ProgressStyle, typer.Option("--progress", help="How progress is shown.")
+    ] = ProgressStyle.AUTO,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if not version and context.invoked_subcommand is None:
@@ -77,7 +79,10 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         if debug:
             raise
-        return _fail(str(from_os_error(error, f"running shipfit {arguments[0] if arguments else ''}")), ExitCode.ENVIRONMENT)
+        return _fail(
+            str(from_os_error(error, f"running shipfit {arguments[0] if arguments else ''}")),
+            ExitCode.ENVIRONMENT,
+        )
 
 
 def _invoke(arguments: list[str]) -> int:

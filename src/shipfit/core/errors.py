@@ -116,7 +116,11 @@ def from_os_error(error: OSError, doing: str) -> ShipfitError:
     """
     path = f" {error.filename}" if error.filename else ""
     if error.errno in _DISK_FULL:
-        return EnvironmentFailure(f"no space left on the disk while {doing}{path}", hint="free some and run the command again")
+        return EnvironmentFailure(
+            f"no space left on the disk while {doing}{path}", hint="free some and run the command again"
+        )
     if isinstance(error, PermissionError):
-        return EnvironmentFailure(f"permission denied while {doing}{path}", hint="check the owner and mode of that path")
+        return EnvironmentFailure(
+            f"permission denied while {doing}{path}", hint="check the owner and mode of that path"
+        )
     return EnvironmentFailure(f"{error.strerror or error} while {doing}{path}")

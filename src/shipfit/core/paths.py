@@ -2,7 +2,7 @@
 
 | folder | holds | default | override |
 |---|---|---|---|
-| cache | environments, model snapshots, pulled artifacts: all of it can be made again | ~/.cache/shipfit | SHIPFIT_CACHE_DIR |
+| cache | environments, snapshots, pulled artifacts: can be made again | ~/.cache/shipfit | SHIPFIT_CACHE_DIR |
 | state | running deployments, logs, reports, work in progress | ~/.local/state/shipfit | SHIPFIT_STATE_DIR |
 | data | the embedded object store: the only copy of its artifacts | ~/.local/share/shipfit | SHIPFIT_DATA_DIR |
 | config | the user's own GPU catalogue | ~/.config/shipfit | SHIPFIT_CONFIG_DIR |

@@ -55,13 +55,14 @@ class Process:
         on_line: called with each line that the program prints on standard output, from a thread of this object.
         merge: whether standard error goes the same way as standard output (else it goes only to the log).
         grace: seconds between SIGTERM and SIGKILL when the program is stopped.
-        survives_us: leave the program running when this process ends (a daemon); no parent-death signal.
+        survives_us: leave the program running when this process ends (a daemon): no parent-death signal, and
+            its output goes straight to ``log``, unbounded, since nobody is left to read a pipe.
 
     Raises:
         EnvironmentFailure: the program is not there or cannot be started.
     """
 
-    def __init__(  # noqa: PLR0913 - these are the properties of a process; a settings object would only rename them
+    def __init__(
         self,
         argv: Sequence[str | Path],
         *,
@@ -78,28 +79,29 @@ class Process:
         self.name = Path(self.argv[0]).name
         self.log = log
         self.grace = grace
-        self._on_line = on_line
+        self._stopped = False
         self._tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
         self._log_lock = threading.Lock()
         if log:
             log.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._log_stream: IO[bytes] | None = log.open("ab") if log else None
-            self._popen = subprocess.Popen(  # noqa: S603
+            self._popen = subprocess.Popen(
                 self.argv,
                 env=dict(env) if env is not None else child_environment(),
                 cwd=cwd,
                 stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if merge else subprocess.PIPE,
+                stdout=(self._log_stream or subprocess.DEVNULL) if survives_us else subprocess.PIPE,
+                stderr=subprocess.STDOUT if merge or survives_us else subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=None if survives_us else _die_with_parent,  # noqa: PLW1509
+                preexec_fn=None if survives_us else _die_with_parent,
             )
         except OSError as error:
             raise from_os_error(error, f"starting {self.name}") from error
-        self._threads = [threading.Thread(target=self._pump, args=(self._popen.stdout, on_line), daemon=True)]
-        if not merge:
-            self._threads.append(threading.Thread(target=self._pump, args=(self._popen.stderr, None), daemon=True))
+        pumps = ((self._popen.stdout, on_line), (self._popen.stderr, None))
+        self._threads = [
+            threading.Thread(target=self._pump, args=pump, daemon=True) for pump in pumps if pump[0]
+        ]
         for thread in self._threads:
             thread.start()
         if stdin is not None and self._popen.stdin:
@@ -137,14 +139,18 @@ class Process:
 
     def stop(self, grace: float | None = None) -> None:
         """End the program and its group: SIGTERM, then SIGKILL after ``grace`` seconds. Safe to call twice."""
+        if self._stopped:  # its number may belong to another process group by now
+            return
         deadline = time.monotonic() + (self.grace if grace is None else grace)
-        _signal_group(self.pid, signal.SIGTERM) if self.returncode is None else None
+        if self.returncode is None:
+            _signal_group(self.pid, signal.SIGTERM)
         while self.returncode is None and time.monotonic() < deadline:
             time.sleep(0.02)
         # Also when the leader has ended by itself: what it started may still be there.
         _signal_group(self.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             self._popen.wait(5)
+        self._stopped = True
         self._finish()
 
     def __enter__(self) -> Process:
@@ -153,9 +159,7 @@ class Process:
     def __exit__(self, *_exc: object) -> None:
         self.stop()
 
-    def _pump(self, stream: IO[bytes] | None, on_line: Callable[[str], None] | None) -> None:
-        if stream is None:
-            return
+    def _pump(self, stream: IO[bytes], on_line: Callable[[str], None] | None) -> None:
         with stream:
             for raw in stream:
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
@@ -207,7 +211,9 @@ def run(
     with Process(argv, env=env, cwd=cwd, log=log, on_line=on_line) as process:
         code = process.wait(timeout)
         if code != 0:
-            raise EnvironmentFailure(f"{doing} failed: {process.name} {describe_exit(code)}: {last_words(process.tail)}", log=log)
+            raise EnvironmentFailure(
+                f"{doing} failed: {process.name} {describe_exit(code)}: {last_words(process.tail)}", log=log
+            )
         return process.tail
 
 

@@ -74,7 +74,7 @@ class PlainProgress:
 
     def _print(self, text: str) -> None:
         with self._lock:
-            print("  " * self._depth + text, file=self._stream, flush=True)  # noqa: T201
+            print("  " * self._depth + text, file=self._stream, flush=True)
 
 
 class JsonProgress:
@@ -104,7 +104,7 @@ class JsonProgress:
         self._print(event="note", text=text)
 
     def _print(self, **event: Any) -> None:
-        print(json.dumps({"time": round(time.time(), 3), **event}), file=self._stream, flush=True)  # noqa: T201
+        print(json.dumps({"time": round(time.time(), 3), **event}), file=self._stream, flush=True)
 
 
 class TerminalProgress:

@@ -57,7 +57,10 @@ class Environment:
         """
         path = self.prefix / "bin" / name
         if not path.exists():
-            raise EnvironmentFailure(f"the {self.name} environment has no program {name}", hint=f"remove {self.prefix} and run the command again")
+            raise EnvironmentFailure(
+                f"the {self.name} environment has no program {name}",
+                hint=f"remove {self.prefix} and run the command again",
+            )
         return path
 
 
@@ -66,7 +69,9 @@ def is_built(name: str, accelerator: Accelerator = Accelerator.CPU) -> bool:
     return (_prefix(declaration(name).lock(accelerator), name) / _MARKER).exists()
 
 
-def ensure(name: str, accelerator: Accelerator = Accelerator.CPU, progress: Progress | None = None) -> Environment:
+def ensure(
+    name: str, accelerator: Accelerator = Accelerator.CPU, progress: Progress | None = None
+) -> Environment:
     """The environment called ``name``, built first if it is not there.
 
     Raises:
@@ -95,8 +100,19 @@ def _build(environment: Environment, lock: Path, progress: Progress) -> None:
     doing = f"building the {environment.name} environment"
     uv = _uv()
     log = cache_dir("logs") / f"build-{environment.name}.log"
-    process.run([uv, "venv", "--no-project", "--python", ENVIRONMENT_PYTHON, environment.prefix], doing=doing, log=log)
-    command: list[str | Path] = [uv, "pip", "sync", "--require-hashes", "--python", environment.python, *_find_links(), lock]
+    process.run(
+        [uv, "venv", "--no-project", "--python", ENVIRONMENT_PYTHON, environment.prefix], doing=doing, log=log
+    )
+    command: list[str | Path] = [
+        uv,
+        "pip",
+        "sync",
+        "--require-hashes",
+        "--python",
+        environment.python,
+        *_find_links(),
+        lock,
+    ]
     if lock.stem == "cpu" and not _find_links():
         command[3:3] = ["--torch-backend", "cpu"]  # PyTorch's CPU builds are not on the usual index
     process.run(command, doing=doing, log=log, on_line=progress.update)

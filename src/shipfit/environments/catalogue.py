@@ -36,15 +36,18 @@ class Declaration:
 
     def lock(self, accelerator: str) -> Path:
         """The lock file for ``cpu`` or ``cuda``; where only one is there, it serves both."""
-        own = self.folder / f"{accelerator}.lock"
-        others = sorted(self.folder.glob("*.lock"))
-        return own if own.exists() else self.folder / "cpu.lock" if len(others) != 1 else others[0]
+        both = [self.folder / "cpu.lock", self.folder / "cuda.lock"]
+        return next(lock for lock in (self.folder / f"{accelerator}.lock", *both) if lock.exists())
 
 
 @cache
 def declarations() -> dict[str, Declaration]:
     """Every declared environment by name: shipfit's own, then the engines."""
-    folders = [path.parent for root in (_PACKAGE, embedded("pipelines", "engines")) for path in sorted(root.glob("*/requirements.in"))]
+    folders = [
+        path.parent
+        for root in (_PACKAGE, embedded("pipelines", "engines"))
+        for path in sorted(root.glob("*/requirements.in"))
+    ]
     return {folder.name: Declaration(folder.name, folder) for folder in folders}
 
 

@@ -35,7 +35,9 @@ def load(path: Path, kind: type[D]) -> D:
     except yaml.YAMLError as error:
         raise _yaml_error(path, error) from error
     if not isinstance(values, dict):
-        raise InputError("is not a mapping", hint=f"begin it with apiVersion: {API_VERSION}", where=f"{path}:1")
+        raise InputError(
+            "is not a mapping", hint=f"begin it with apiVersion: {API_VERSION}", where=f"{path}:1"
+        )
     _check_header(path, node, values, kind.__name__)
     try:
         document = kind.model_validate(values)
@@ -52,7 +54,9 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value} stands twice", key.start_mark
+                )
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
@@ -65,9 +69,13 @@ def _read(path: Path) -> str:
         hint = f"did you mean {path.parent / near[0]}?" if near else "check the path"
         raise InputError("there is no such file", hint=hint, where=str(path)) from None
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", hint="name a YAML file", where=str(path)) from error
+        raise InputError(
+            f"cannot be read: {error.strerror}", hint="name a YAML file", where=str(path)
+        ) from error
     if len(data) > _MAX_BYTES:
-        raise InputError(f"is {len(data):,} bytes, which no spec is", hint="name a YAML file", where=str(path))
+        raise InputError(
+            f"is {len(data):,} bytes, which no spec is", hint="name a YAML file", where=str(path)
+        )
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -21,7 +21,7 @@ class Recipe(Section):
     """Weights that share a scale; -1 for one scale a channel."""
     symmetric: bool = True
     """Whether the zero point is fixed at zero."""
-    ignore: list[str] = ["lm_head"]
+    ignore: list[str] = Field(default=["lm_head"])
     """Layers that stay as they are: names, or regular expressions that begin with `re:`."""
 
 
@@ -29,7 +29,8 @@ class Calibration(Section):
     """The text that the engine calibrates on."""
 
     dataset: Annotated[list[str], Field(min_length=1)]
-    """Sources of text: a file (`.txt`, or `.jsonl` with a `text` column) seen from this file's folder, or `bundled:NAME`."""
+    """Sources of text: a file seen from this one's folder (`.txt`, or `.jsonl` with a `text` column), or
+    `bundled:NAME`."""
     samples: PositiveInt = 256
     """How many samples."""
     tokens: PositiveInt = 2048

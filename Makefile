@@ -1,0 +1,61 @@
+# shipfit: every target with a line each is what `make` prints.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# pip reads this setting by itself; uv does not.
+FIND_LINKS := $(foreach link,$(PIP_FIND_LINKS),--find-links $(link))
+
+.PHONY: help demo test unit integration check format docs bench lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+demo: $(VENV)/ready ## the whole loop for real on this machine: plan, quantize, gate, publish, serve, load-test, compare
+	@$(BIN)/shipfit demo
+
+test: $(VENV)/ready ## all tests
+	$(BIN)/pytest --cov --cov-report=term
+
+unit: $(VENV)/ready ## the tests that need seconds: no servers, no engines, no network
+	$(BIN)/pytest tests/unit
+
+integration: $(VENV)/ready ## the tests on real servers and engines
+	$(BIN)/pytest tests/integration tests/e2e
+
+check: $(VENV)/ready ## lint, types, layers, locks, generated documents, unit tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python scripts/reference.py --check
+	$(BIN)/pytest -q tests/unit
+
+format: $(VENV)/ready ## format the code and mend what the linter can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(VENV)/ready ## write the generated reference pages anew
+	$(BIN)/python scripts/reference.py
+
+bench: $(VENV)/ready ## benchmarks, as ratios within one run
+	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark; done
+
+lock: $(VENV)/ready ## resolve every lock file anew from versions.txt
+	PATH="$(BIN):$$PATH" scripts/lock
+
+clean: ## remove the development environment and what the tools left here (caches of shipfit stay)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist
+
+# The development environment: locked, with hashes, compiled (so that every command starts in well under 300 ms).
+$(VENV)/ready: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "shipfit needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot make virtual environments; install its venv package (Debian: python3-venv)" >&2; exit 2; }
+	@sed -n '/^uv==/,/[^\]$$/p' requirements-dev.lock | $(BIN)/python -m pip install --quiet --require-hashes --requirement /dev/stdin
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode $(FIND_LINKS) requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,51 @@
+"""``shipfit doctor``: whether this machine has what shipfit needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from shipfit.cli.context import AsJson, emit
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check this machine, the folders and the environments; exit code 3 where something needed is missing.
+
+    Example: shipfit doctor
+    """
+    from dataclasses import asdict
+
+    from shipfit.core import paths
+    from shipfit.core.errors import EnvironmentFailure
+    from shipfit.core.machine import check_machine
+    from shipfit.environments import declarations, is_built
+
+    checks = check_machine()
+    facts = {
+        "checks": [asdict(check) for check in checks],
+        "folders": {
+            "cache": str(paths.cache_dir()),
+            "state": str(paths.state_dir()),
+            "data": str(paths.data_dir()),
+            "config": str(paths.config_dir()),
+        },
+        "environments": {name: is_built(name) for name in declarations()},
+    }
+    emit(facts, as_json=as_json, render=_render)
+    missing = [check for check in checks if check.required and not check.ok]
+    if missing:
+        raise EnvironmentFailure(f"{missing[0].name}: {missing[0].found}", hint=missing[0].advice)
+
+
+def _render(facts: dict[str, Any]) -> None:
+    for check in facts["checks"]:
+        mark = "ok " if check["ok"] else "NO " if check["required"] else "-- "
+        typer.echo(f"{mark} {check['name']:16} {check['found']}")
+        if check["advice"]:
+            typer.echo(f"{'':20} {check['advice']}")
+    for name, path in facts["folders"].items():
+        typer.echo(f"    {name:16} {path}")
+    built = [name for name, there in facts["environments"].items() if there]
+    waiting = [name for name, there in facts["environments"].items() if not there]
+    typer.echo(f"    environments     built: {', '.join(built) or 'none'}; built on first use: {', '.join(waiting) or 'none'}")

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+
+from shipfit.core.progress import (
+    JsonProgress,
+    NoProgress,
+    PlainProgress,
+    ProgressStyle,
+    TerminalProgress,
+    make_progress,
+)
+
+
+def test_plain_lines_nest_and_are_throttled() -> None:
+    stream = io.StringIO()
+    progress = PlainProgress(stream, interval=60)
+    with progress.step("quantize"):
+        progress.update("layer 1", 0.1)
+        progress.note("a note")
+    lines = [re.sub(r"[\d.]+ s", "N s", line) for line in stream.getvalue().splitlines()]
+    assert lines == ["quantize ...", "  a note", "quantize: done in N s"]
+
+
+def test_plain_updates_show_a_share() -> None:
+    stream = io.StringIO()
+    PlainProgress(stream, interval=0).update("layer 1", 0.1)
+    assert stream.getvalue() == "layer 1 (10%)\n"
+
+
+def test_json_lines_tell_how_a_step_ended() -> None:
+    stream = io.StringIO()
+    progress = JsonProgress(stream)
+    with pytest.raises(ValueError, match="x"), progress.step("gate"):
+        progress.update("half", 0.5)
+        raise ValueError("x")
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [event["event"] for event in events] == ["begin", "update", "failed"]
+    assert events[1]["fraction"] == 0.5
+
+
+def test_the_style_follows_the_request_and_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    kinds = [type(make_progress(style)) for style in ProgressStyle]
+    assert kinds == [PlainProgress, PlainProgress, JsonProgress, NoProgress]
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert isinstance(make_progress(), TerminalProgress)
+
+
+def test_a_terminal_keeps_a_line_for_each_finished_step(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = TerminalProgress()
+    with progress.step("serve"), progress.step("replica 0"):
+        progress.update("loading", 0.5)
+        progress.note("a note")
+    text = capsys.readouterr().err
+    assert text.index("replica 0") < text.rindex("serve")
+    assert "a note" in text
