@@ -48,4 +48,6 @@ def _render(facts: dict[str, Any]) -> None:
         typer.echo(f"    {name:16} {path}")
     built = [name for name, there in facts["environments"].items() if there]
     waiting = [name for name, there in facts["environments"].items() if not there]
-    typer.echo(f"    environments     built: {', '.join(built) or 'none'}; built on first use: {', '.join(waiting) or 'none'}")
+    typer.echo(
+        f"    environments     built: {', '.join(built) or 'none'}; built on first use: {', '.join(waiting) or 'none'}"
+    )

@@ -55,40 +55,64 @@ def _system() -> Check:
     libc = " ".join(platform.libc_ver())
     ok = sys.platform == "linux" and platform.machine() == "x86_64" and libc.startswith("glibc")
     found = f"{platform.system()} {platform.machine()} {libc}"
-    return _check("system", found, ok, "engines and servers come as wheels for Linux x86_64 with glibc 2.31 or newer")
+    return _check(
+        "system", found, ok, "engines and servers come as wheels for Linux x86_64 with glibc 2.31 or newer"
+    )
 
 
 def _python() -> Check:
-    return _check("Python", platform.python_version(), sys.version_info >= (3, 11), "install Python 3.11 or newer")
+    return _check(
+        "Python", platform.python_version(), sys.version_info >= (3, 11), "install Python 3.11 or newer"
+    )
 
 
 def _program(name: str, why: str) -> Check:
     path = shutil.which(name)
-    return _check(name, path or "not found", path is not None, f"install {name}; {why} needs it", required=False)
+    return _check(
+        name, path or "not found", path is not None, f"install {name}; {why} needs it", required=False
+    )
 
 
 def _memory() -> Check:
     gib = psutil.virtual_memory().available / GIB
-    return _check("free memory", f"{gib:.1f} GiB", gib >= 8, "the demo's peak is about 7 GiB; end other programs", required=False)
+    return _check(
+        "free memory",
+        f"{gib:.1f} GiB",
+        gib >= 8,
+        "the demo's peak is about 7 GiB; end other programs",
+        required=False,
+    )
 
 
 def _disk(name: str, path: Path) -> Check:
     gib = shutil.disk_usage(path).free / GIB
-    needed = {"cache": 12, "data": 2}[name]  # measured: environments 9 GiB, models and artifacts of the demo 1.5 GiB
+    needed = {"cache": 12, "data": 2}[
+        name
+    ]  # measured: environments 9 GiB, models and artifacts of the demo 1.5 GiB
     advice = f"free {needed - gib:.1f} GiB, or set SHIPFIT_{name.upper()}_DIR to another disk"
     return _check(f"disk for {name}", f"{gib:.0f} GiB free at {path}", gib >= needed, advice)
 
 
 def _vector_unit() -> Check:
     try:
-        flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")).split()
+        flags = next(
+            line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")
+        ).split()
     except (OSError, StopIteration):
         flags = []
     found = "AVX-512" if "avx512f" in flags else "no AVX-512"
-    return _check("processor", found, "avx512f" in flags, "vLLM's CPU build needs AVX-512: serving here needs a GPU", required=False)
+    return _check(
+        "processor",
+        found,
+        "avx512f" in flags,
+        "vLLM's CPU build needs AVX-512: serving here needs a GPU",
+        required=False,
+    )
 
 
 def _nvidia() -> Check:
     driver = Path("/proc/driver/nvidia/version")
-    found = driver.read_text().splitlines()[0] if driver.exists() else "none: models are served by the processor"
+    found = (
+        driver.read_text().splitlines()[0] if driver.exists() else "none: models are served by the processor"
+    )
     return Check("NVIDIA driver", found, True, required=False)

@@ -3,20 +3,19 @@
 from shipfit.spec.deployment import Deployment, Hardware, Promise, Router, Slo, Workload
 from shipfit.spec.load import load
 from shipfit.spec.pipeline import Calibration, Gate, Pipeline, Recipe
-from shipfit.spec.schema import KINDS, json_schema
+from shipfit.spec.precision import Precision
 
 __all__ = [
-    "KINDS",
     "Calibration",
     "Deployment",
     "Gate",
     "Hardware",
     "Pipeline",
+    "Precision",
     "Promise",
     "Recipe",
     "Router",
     "Slo",
     "Workload",
-    "json_schema",
     "load",
 ]

@@ -17,7 +17,7 @@ from shipfit.core.progress import ProgressStyle
         (["shema"], "No such command 'shema'. Did you mean 'schema'?"),
         (["schema", "--no-such"], "No such option: --no-such"),
         (["schema"], "Missing argument"),
-        (["schema", "cluster"], "'cluster'"),
+        (["schema", "cluster"], "no kind of document is called 'cluster'"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_exit_code_2(arguments, words, capsys) -> None:
@@ -37,11 +37,16 @@ def test_schemas_are_json(capsys) -> None:
     assert main.run(["schema", "deployment"]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert schema["additionalProperties"] is False
-    assert "Tokens that one request may hold" in schema["$defs"]["Promise"]["properties"]["context"]["description"]
+    assert (
+        "Tokens that one request may hold"
+        in schema["$defs"]["Promise"]["properties"]["context"]["description"]
+    )
 
 
 def test_the_module_runs_as_the_command_does() -> None:
-    done = subprocess.run([sys.executable, "-m", "shipfit", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "shipfit", "--version"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip().count(".") == 2
 
 

@@ -42,7 +42,8 @@ def test_errors_cross_processes_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(errno.ENOSPC, "no space left"), (errno.EACCES, "permission denied"), (errno.EIO, "x.bin")]
+    ("number", "words"),
+    [(errno.ENOSPC, "no space left"), (errno.EACCES, "permission denied"), (errno.EIO, "x.bin")],
 )
 def test_operating_system_errors_become_one_line(number: int, words: str) -> None:
     error = from_os_error(OSError(number, "words of the system", "x.bin"), "writing the manifest")

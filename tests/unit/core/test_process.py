@@ -44,7 +44,9 @@ def test_run_hands_lines_on_and_returns_the_last(tmp_path: Path) -> None:
 
 def test_a_failure_says_what_was_being_done_and_the_last_error() -> None:
     code = "import sys; print('Error: no such model'); print('bye'); sys.exit(7)"
-    with pytest.raises(EnvironmentFailure, match=r"loading failed: .* ended with code 7: Error: no such model"):
+    with pytest.raises(
+        EnvironmentFailure, match=r"loading failed: .* ended with code 7: Error: no such model"
+    ):
         process.run(python(code), doing="loading")
 
 

@@ -60,7 +60,10 @@ def test_a_spec_is_read_with_its_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (("promise:", "promiss:"), "spec.yaml:7: promiss: is not a known key (and 1 more); did you mean promise?"),
+        (
+            ("promise:", "promiss:"),
+            "spec.yaml:7: promiss: is not a known key (and 1 more); did you mean promise?",
+        ),
         (
             ("  context: 1024", "  contxt: 1024"),
             "spec.yaml:8: promise.contxt: is not a known key (and 1 more); did you mean context?",
@@ -73,14 +76,20 @@ def test_a_spec_is_read_with_its_defaults(tmp_path: Path) -> None:
             ("context: 1024", "context: many"),
             "spec.yaml:8: promise.context: must be a valid integer, unable to parse string as an integer, not 'many'",
         ),
-        (("concurrency: 4", "concurrency: 0"), "spec.yaml:9: promise.concurrency: must be greater than 0, not 0"),
+        (
+            ("concurrency: 4", "concurrency: 0"),
+            "spec.yaml:9: promise.concurrency: must be greater than 0, not 0",
+        ),
         (("  concurrency: 4\n", ""), "spec.yaml:7: promise.concurrency: is missing; add it"),
         (("kind: Deployment", "kind: Pipeline"), "spec.yaml:2: kind: is 'Pipeline'; write kind: Deployment"),
         (
             ("apiVersion: shipfit/v1\n", ""),
             "spec.yaml:1: apiVersion: is missing; write apiVersion: shipfit/v1",
         ),
-        (("name: demo", "name: demo\nname: two"), "spec.yaml:4: is not valid YAML: name stands twice; mend that line"),
+        (
+            ("name: demo", "name: demo\nname: two"),
+            "spec.yaml:4: is not valid YAML: name stands twice; mend that line",
+        ),
         (("name: demo", "name: [demo"), "spec.yaml:4: is not valid YAML"),
     ],
 )
@@ -125,12 +134,19 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
-TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner))
+TREES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner)
+)
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(key=st.sampled_from(["name", "model", "hardware", "promise", "slo", "workload", "router", "replicas"]), tree=TREES)
-def test_whatever_stands_in_a_field_is_read_or_refused_in_one_line(tmp_path: Path, key: str, tree: object) -> None:
+@given(
+    key=st.sampled_from(["name", "model", "hardware", "promise", "slo", "workload", "router", "replicas"]),
+    tree=TREES,
+)
+def test_whatever_stands_in_a_field_is_read_or_refused_in_one_line(
+    tmp_path: Path, key: str, tree: object
+) -> None:
     values = yaml.safe_load(DEPLOYMENT) | {key: tree}
     path = written(tmp_path, yaml.safe_dump(values, allow_unicode=True))
     try:
