@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from shipfit.cli.context import Settings
+from shipfit.core import log
 from shipfit.core.errors import ExitCode, ShipfitError, from_os_error
 from shipfit.core.progress import ProgressStyle
 
@@ -42,11 +42,7 @@ def _options(
         raise typer.Exit
     Settings.debug = debug
     Settings.progress = progress
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    log.configure(debug=debug, as_json=progress is ProgressStyle.JSON)
 
 
 def main() -> NoReturn:

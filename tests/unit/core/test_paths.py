@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,7 @@ def test_a_file_is_written_whole_with_its_mode_and_nothing_beside_it(tmp_path: P
     paths.write_atomically(target, b"two", mode=0o600)
     assert target.read_bytes() == b"two"
     assert target.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(tmp_path) == ["key"]
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
 def test_a_folder_that_is_gone_is_one_clear_failure(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_an_unknown_environment_names_those_there_are() -> None:
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: f"{lock.parent.name}-{lock.stem}")
 def test_a_lock_has_hashes_and_no_address(lock: Path) -> None:
     text = lock.read_text()
-    pins = re.findall(r"^[a-z0-9._-]+(?:\[.*?\])?==", text, flags=re.M | re.I)
+    pins = re.findall(r"^[a-z0-9._-]+(?:\[.*?\])?==", text, flags=re.MULTILINE | re.IGNORECASE)
     assert pins
     assert text.count(" \\\n    --hash") >= len(pins)
     assert not re.search(r"https?:|file:|find-links|index-url", text)
@@ -30,7 +30,7 @@ def test_versions_stand_in_one_place(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     assert project["optional-dependencies"]["ray"] == [f"ray[default]=={pinned_version('ray')}"]
     for lock in LOCKS:
-        installed = dict(re.findall(r"^([a-z0-9._-]+)==([^ \\;]+)", lock.read_text(), flags=re.M))
+        installed = dict(re.findall(r"^([a-z0-9._-]+)==([^ \\;]+)", lock.read_text(), flags=re.MULTILINE))
         for package, version in installed.items():
             try:
                 pinned = pinned_version(package)

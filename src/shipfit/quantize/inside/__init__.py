@@ -1,0 +1,1 @@
+"""Modules that run inside an engine's environment, where shipfit is not installed: they import nothing of it."""
