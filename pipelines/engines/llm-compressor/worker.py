@@ -26,6 +26,9 @@ Report = Callable[[str, float | None], None]
 
 WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".gguf")
 
+BATCH = 8
+"""Samples in one pass through a layer."""
+
 # Shares of the whole time, as seen: loading, then the layers, then saving.
 LOADED, QUANTIZED = 0.15, 0.95
 
@@ -49,6 +52,7 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
         recipe=make_modifier(recipe),
         num_calibration_samples=len(windows),
         max_seq_length=request["tokens"],
+        batch_size=BATCH,
         shuffle_calibration_samples=False,
         pipeline="sequential",
     )

@@ -18,10 +18,13 @@ def doctor(as_json: AsJson = False) -> None:
 
     from shipfit.core import paths
     from shipfit.core.errors import EnvironmentFailure
-    from shipfit.core.machine import check_machine
-    from shipfit.environments import declarations, is_built
+    from shipfit.core.machine import Check, check_machine
+    from shipfit.environments import ENVIRONMENT_PYTHON, declarations, find_python, is_built
 
-    checks = check_machine()
+    python = find_python()
+    found = python or f"no Python {ENVIRONMENT_PYTHON}"
+    advice = "" if python else "uv fetches it on first use where it may; else install it"
+    checks = [*check_machine(), Check("engines' Python", found, python is not None, advice, required=False)]
     facts = {
         "checks": [asdict(check) for check in checks],
         "folders": {
@@ -48,6 +51,5 @@ def _render(facts: dict[str, Any]) -> None:
         typer.echo(f"    {name:16} {path}")
     built = [name for name, there in facts["environments"].items() if there]
     waiting = [name for name, there in facts["environments"].items() if not there]
-    typer.echo(
-        f"    environments     built: {', '.join(built) or 'none'}; built on first use: {', '.join(waiting) or 'none'}"
-    )
+    typer.echo(f"    {'built':16} {', '.join(built) or 'no environment yet'}")
+    typer.echo(f"    {'on first use':16} {', '.join(waiting) or 'nothing more'}")

@@ -117,9 +117,9 @@ def _global_options_first(arguments: list[str]) -> list[str]:
 
 def _register() -> None:
     """Name every command. The order is the order of the loop, and of ``--help``."""
-    from shipfit.cli import schema
+    from shipfit.cli import doctor, schema
 
-    for command in (schema.schema,):
+    for command in (doctor.doctor, schema.schema):
         app.command()(command)
 
 

@@ -10,16 +10,26 @@ made by uv from a lock file with hashes. A folder here (or below ``pipelines/eng
 ``scripts/lock`` writes the lock files anew.
 """
 
-from shipfit.environments.build import Accelerator, Environment, ensure, is_built
-from shipfit.environments.catalogue import Declaration, declaration, declarations, pinned_version
+from shipfit.environments.build import (
+    ENVIRONMENT_PYTHON,
+    Accelerator,
+    Environment,
+    ensure,
+    find_python,
+    is_built,
+)
+from shipfit.environments.catalogue import Declaration, declaration, declarations, embedded, pinned_version
 
 __all__ = [
+    "ENVIRONMENT_PYTHON",
     "Accelerator",
     "Declaration",
     "Environment",
     "declaration",
     "declarations",
+    "embedded",
     "ensure",
+    "find_python",
     "is_built",
     "pinned_version",
 ]

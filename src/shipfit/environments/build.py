@@ -95,6 +95,14 @@ def ensure(
     return environment
 
 
+def find_python() -> str | None:
+    """The interpreter that environments will be made with; None where uv would have to fetch it first."""
+    try:
+        return process.run([_uv(), "python", "find", ENVIRONMENT_PYTHON], doing="looking for Python")[-1]
+    except EnvironmentFailure:
+        return None
+
+
 def _build(environment: Environment, lock: Path, progress: Progress) -> None:
     shutil.rmtree(environment.prefix, ignore_errors=True)
     doing = f"building the {environment.name} environment"
