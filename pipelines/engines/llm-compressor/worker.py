@@ -60,7 +60,9 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
     model.save_pretrained(output, save_compressed=True)
     copy_the_rest(source, output)
     return {
-        "versions": {name: version(name) for name in ("llmcompressor", "compressed-tensors", "transformers", "torch")},
+        "versions": {
+            name: version(name) for name in ("llmcompressor", "compressed-tensors", "transformers", "torch")
+        },
         "samples": len(windows),
         "tokens": sum(map(len, windows)),
         "layers": layers,

@@ -117,10 +117,22 @@ def _global_options_first(arguments: list[str]) -> list[str]:
 
 def _register() -> None:
     """Name every command. The order is the order of the loop, and of ``--help``."""
-    from shipfit.cli import doctor, schema
+    from shipfit.cli import artifacts, doctor, down, env, gpus, plan, quantize, schema, size, status, up
 
-    for command in (doctor.doctor, schema.schema):
+    for command in (
+        plan.plan,
+        size.size,
+        gpus.gpus,
+        quantize.quantize,
+        up.up,
+        down.down,
+        status.status,
+        env.env,
+        doctor.doctor,
+        schema.schema,
+    ):
         app.command()(command)
+    app.add_typer(artifacts.app)
 
 
 _register()

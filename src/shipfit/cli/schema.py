@@ -12,6 +12,8 @@ import typer
 DOCUMENTS = {
     "deployment": "shipfit.spec.deployment:Deployment",
     "pipeline": "shipfit.spec.pipeline:Pipeline",
+    "manifest": "shipfit.artifacts.manifest:Manifest",
+    "channel": "shipfit.artifacts.manifest:Channel",
 }
 
 

@@ -9,6 +9,36 @@ from pathlib import Path
 
 
 @contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Hold a file lock together with others; waits while another process holds it by ``exclusive``.
+
+    Args:
+        path: the lock file; made if it is not there, and left in place.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def exclusive_at_once(path: Path) -> Iterator[bool]:
+    """Hold a file lock if no other process does, in either way; says whether it is held.
+
+    Args:
+        path: the lock file; made if it is not there, and left in place.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
 def exclusive(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a file lock; one process at a time gets past this line.
 

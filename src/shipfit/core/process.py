@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -55,6 +56,7 @@ class Process:
         on_line: called with each line that the program prints on standard output, from a thread of this object.
         merge: whether standard error goes the same way as standard output (else it goes only to the log).
         grace: seconds between SIGTERM and SIGKILL when the program is stopped.
+        death_signal: what the program gets when the thread that started it ends, as when shipfit is killed.
         survives_us: leave the program running when this process ends (a daemon): no parent-death signal, and
             its output goes straight to ``log``, unbounded, since nobody is left to read a pipe.
 
@@ -73,6 +75,7 @@ class Process:
         on_line: Callable[[str], None] | None = None,
         merge: bool = True,
         grace: float = 10.0,
+        death_signal: signal.Signals = signal.SIGTERM,
         survives_us: bool = False,
     ) -> None:
         self.argv = [str(word) for word in argv]
@@ -94,7 +97,7 @@ class Process:
                 stdout=(self._log_stream or subprocess.DEVNULL) if survives_us else subprocess.PIPE,
                 stderr=subprocess.STDOUT if merge or survives_us else subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=None if survives_us else _die_with_parent,
+                preexec_fn=None if survives_us else partial(_die_with_parent, death_signal),
             )
         except OSError as error:
             raise from_os_error(error, f"starting {self.name}") from error
@@ -237,8 +240,8 @@ def python_module(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def _die_with_parent() -> None:  # runs in the child, between fork and exec
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _die_with_parent(number: signal.Signals) -> None:  # runs in the child, between fork and exec
+    _libc.prctl(_PR_SET_PDEATHSIG, number)
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -17,6 +17,7 @@ from shipfit.environments.build import (
     ensure,
     find_python,
     is_built,
+    local_accelerator,
 )
 from shipfit.environments.catalogue import Declaration, declaration, declarations, embedded, pinned_version
 
@@ -31,5 +32,6 @@ __all__ = [
     "ensure",
     "find_python",
     "is_built",
+    "local_accelerator",
     "pinned_version",
 ]

@@ -32,6 +32,11 @@ class Accelerator(StrEnum):
     CUDA = "cuda"
 
 
+def local_accelerator() -> Accelerator:
+    """Which build this machine runs: that for CUDA where NVIDIA's driver is loaded."""
+    return Accelerator.CUDA if Path("/proc/driver/nvidia/version").exists() else Accelerator.CPU
+
+
 @dataclass(frozen=True)
 class Environment:
     """A built environment.

@@ -1,0 +1,6 @@
+"""Hardware: the catalogue of GPUs, a data file with a source for each, and this machine's processor by a probe."""
+
+from shipfit.hardware.catalogue import CPU, gpu, gpus
+from shipfit.hardware.gpu import Cpu, Gpu, Link
+
+__all__ = ["CPU", "Cpu", "Gpu", "Link", "gpu", "gpus"]

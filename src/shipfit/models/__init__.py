@@ -1,0 +1,62 @@
+"""Models: what users name, their facts without a download, and the whole of them as a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipfit.models.facts import Experts, ModelFacts, Quantization, Split, Weight
+from shipfit.models.reference import ModelReference, parse
+from shipfit.models.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from shipfit.core.progress import Progress
+
+__all__ = [
+    "Experts",
+    "ModelFacts",
+    "ModelReference",
+    "Quantization",
+    "Snapshot",
+    "Split",
+    "Weight",
+    "load_facts",
+    "parse",
+    "snapshot",
+]
+
+
+def load_facts(text: str, base: Path | None = None) -> ModelFacts:
+    """The facts of a model, without downloading it.
+
+    Read from its ``config.json`` and safetensors headers: of a folder, of the hub by range requests, of object
+    storage likewise; well-known models from the catalogue that shipfit brings.
+
+    Args:
+        text: as in a spec's ``model``.
+        base: the folder that a relative path is seen from.
+
+    Raises:
+        InputError: the text is no reference, there is no such model, or its architecture is not known.
+        EnvironmentFailure: the hub or the store is out of reach.
+    """
+    from shipfit.models.load import facts_of
+
+    return facts_of(parse(text, base))
+
+
+def snapshot(text: str, base: Path | None, progress: Progress) -> Snapshot:
+    """The whole model as a folder on this machine, fetched or made if it is not here.
+
+    Args:
+        text: as in a spec's ``model``.
+        base: the folder that a relative path is seen from.
+        progress: told what is going on.
+
+    Raises:
+        InputError: the text is no reference, or there is no such model.
+        EnvironmentFailure: the hub or the store is out of reach, or the disk is full.
+    """
+    from shipfit.models.fetch import snapshot_of
+
+    return snapshot_of(parse(text, base), progress)

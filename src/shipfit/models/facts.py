@@ -129,4 +129,6 @@ class ModelFacts:
     @property
     def active_parameters(self) -> int:
         """Parameters that one token is multiplied with: without looked-up embeddings, and only its own experts."""
-        return sum(w.rows * w.columns * w.per_token for w in self.weights if not w.looked_up and w.columns > 1)
+        return sum(
+            w.rows * w.columns * w.per_token for w in self.weights if not w.looked_up and w.columns > 1
+        )

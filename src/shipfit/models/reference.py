@@ -21,7 +21,18 @@ Kind = Literal["bundled", "local", "hub", "store"]
 
 _HUB = re.compile(r"^(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(?:@(?P<revision>[\w][\w./-]*))?$")
 _BUNDLED = re.compile(r"^[\w][\w.-]*$")
-_STORES = ("s3://", "s3a://", "gs://", "az://", "azure://", "abfs://", "abfss://", "https://", "http://", "file://")
+_STORES = (
+    "s3://",
+    "s3a://",
+    "gs://",
+    "az://",
+    "azure://",
+    "abfs://",
+    "abfss://",
+    "https://",
+    "http://",
+    "file://",
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""Pipelines: a model quantized in its engine's own environment, gated on held-out text, published to a channel."""
+
+from shipfit.quantize.pipeline import Outcome, run_pipeline
+
+__all__ = ["Outcome", "run_pipeline"]

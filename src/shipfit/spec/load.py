@@ -47,6 +47,14 @@ def load(path: Path, kind: type[D]) -> D:
     return document
 
 
+def locate(document: Document, *location: str | int) -> str | None:
+    """Where in its file a field of a spec stands, as ``file:line``; None for a spec that was not read from a file."""
+    if document.path is None:
+        return None
+    node = _compose(document.path, _read(document.path))
+    return f"{document.path}:{_line(node, location)}"
+
+
 class _Loader(yaml.SafeLoader):
     """The safe loader, refusing a key that stands twice: YAML would take the last without a word."""
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import numpy
+import numpy as np
 import torch
 from gguf.quants import dequantize
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GenerationConfig, PreTrainedTokenizerFast
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GenerationConfig
 
 Report = Callable[[str, float | None], None]
 
@@ -53,7 +53,7 @@ def save_model(output: Path, reader: gguf.GGUFReader, facts: dict[str, Any]) -> 
         if name == "lm_head.weight":  # tied to the embedding
             continue
         tensor = packed.pop(f"{names.get_name(name.removesuffix('.weight'))}.weight")
-        values = torch.from_numpy(numpy.array(dequantize(tensor.data, tensor.tensor_type)))
+        values = torch.from_numpy(np.array(dequantize(tensor.data, tensor.tensor_type)))
         if "norm" in name:
             values = values - 1  # llama.cpp stores what Gemma multiplies by, transformers what it adds to one
         if values.shape != expected.shape:
@@ -103,13 +103,20 @@ def save_tokenizer(output: Path, facts: dict[str, Any], report: Report) -> None:
     vocabulary = {token: number for number, token in enumerate(tokens)}
     report("rebuilding the tokenizer", 0.3)
     merges = find_merges(tokens, kinds, facts["tokenizer.ggml.scores"], vocabulary)
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    unknown = tokens[facts["tokenizer.ggml.unknown_token_id"]]
+    tokenizer = Tokenizer(
+        models.BPE(vocabulary, merges, byte_fallback=True, fuse_unk=True, unk_token=unknown)
+    )
     tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
     )
     tokenizer.add_special_tokens(
-        [AddedToken(token, normalized=False) for token, kind in zip(tokens, kinds, strict=True) if kind == CONTROL]
+        [
+            AddedToken(token, normalized=False)
+            for token, kind in zip(tokens, kinds, strict=True)
+            if kind == CONTROL
+        ]
     )
     tokenizer.add_tokens(
         [

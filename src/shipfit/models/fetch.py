@@ -1,0 +1,99 @@
+"""A whole model as a folder on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from shipfit.core import locks
+from shipfit.core.errors import InputError, from_os_error
+from shipfit.core.paths import cache_dir
+from shipfit.core.progress import Progress
+from shipfit.models.files import StoreFiles, store_failure
+from shipfit.models.reference import ModelReference
+from shipfit.models.snapshot import Snapshot
+
+_PIECE = 16 * 2**20  # bytes at a time: files are larger than memory
+
+
+def snapshot_of(reference: ModelReference, progress: Progress) -> Snapshot:
+    """The model as a folder.
+
+    Raises:
+        InputError: there is no such model.
+        EnvironmentFailure: the hub or the store is out of reach, or the disk is full.
+    """
+    if reference.kind == "bundled":
+        from shipfit.models import bundled
+
+        return bundled.snapshot(reference.name, progress)
+    if reference.kind == "hub":
+        from shipfit.models import hub
+
+        path = hub.download(reference, progress)
+        return Snapshot(path, path.name)
+    if reference.path is not None:
+        if not (reference.path / "config.json").exists():
+            raise InputError(
+                "there is no such file",
+                hint="name a folder that holds a model",
+                where=str(reference.path / "config.json"),
+            )
+        return Snapshot(reference.path, _digest(reference.path, progress))
+    return _from_store(reference.url or "", reference.name, progress)
+
+
+def _digest(folder: Path, progress: Progress) -> str:
+    """Digest of a folder's files, names and content: shapes alone do not tell two fine-tunes apart."""
+    digest = hashlib.sha256()
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    with progress.step(f"reading {folder.name}"):
+        for number, path in enumerate(files):
+            progress.update(path.name, number / len(files))
+            try:
+                with path.open("rb") as stream:
+                    content = hashlib.file_digest(stream, "sha256").digest()
+            except OSError as error:
+                raise from_os_error(error, "reading the model") from error
+            digest.update(f"{path.name}\0".encode() + content)
+    return digest.hexdigest()[:40]
+
+
+def _from_store(url: str, name: str, progress: Progress) -> Snapshot:
+    """Copy a folder of object storage into the cache; its tags and sizes name the content."""
+    files = StoreFiles(url)
+    try:
+        listed = sorted(files.store.list_with_delimiter()["objects"], key=lambda each: str(each["path"]))
+    except Exception as error:
+        raise store_failure(url, error) from error
+    names = [str(each["path"]) for each in listed]
+    if "config.json" not in names:
+        raise InputError(
+            "there is no such file", hint="name a folder that holds a model", where=f"{url}/config.json"
+        )
+    stamp = "\n".join(f"{each['path']} {each['size']} {each['e_tag']}" for each in listed)
+    revision = hashlib.sha256(f"{url}\n{stamp}".encode()).hexdigest()[:40]
+    folder = cache_dir("models") / f"{name}-{revision[:12]}"
+    with locks.exclusive(folder.with_suffix(".lock")):
+        if not folder.exists():
+            unfinished = folder.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            with progress.step(f"fetching {url}"):
+                for number, each in enumerate(names):
+                    progress.update(each, number / len(names))
+                    _copy(files, each, unfinished / each)
+            unfinished.rename(folder)
+    return Snapshot(folder, revision)
+
+
+def _copy(files: StoreFiles, name: str, path: Path) -> None:
+    try:
+        with path.open("wb") as stream:
+            for piece in files.store.get(name).stream(min_chunk_size=_PIECE):
+                stream.write(bytes(piece))
+    except OSError as error:
+        raise from_os_error(error, "fetching the model") from error
+    except Exception as error:
+        raise store_failure(files.where(name), error) from error

@@ -1,0 +1,138 @@
+"""A checkpoint's files, wherever they lie: whole small ones, and parts of large ones, without a download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
+
+TIMEOUT_S = 5
+"""Seconds to wait for an answer before saying that there is none."""
+
+
+class Files(Protocol):
+    """A folder of a checkpoint."""
+
+    def where(self, name: str) -> str:
+        """A file's address, for messages."""
+
+    def whole(self, name: str) -> bytes | None:
+        """A file's content; None where it is not there."""
+
+    def part(self, name: str, offset: int, length: int) -> bytes:
+        """Bytes of a file, fewer at its end."""
+
+
+class LocalFiles:
+    """A folder on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def where(self, name: str) -> str:
+        """A file's address, for messages."""
+        return str(self._folder / name)
+
+    def whole(self, name: str) -> bytes | None:
+        """A file's content; None where it is not there.
+
+        Raises:
+            EnvironmentFailure: it cannot be read.
+        """
+        try:
+            return (self._folder / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise from_os_error(error, "reading") from error
+
+    def part(self, name: str, offset: int, length: int) -> bytes:
+        """Bytes of a file, fewer at its end.
+
+        Raises:
+            InputError: the file is not there.
+            EnvironmentFailure: it cannot be read.
+        """
+        try:
+            with (self._folder / name).open("rb") as stream:
+                stream.seek(offset)
+                return stream.read(length)
+        except FileNotFoundError:
+            raise InputError("is missing", hint="download the model again", where=self.where(name)) from None
+        except OSError as error:
+            raise from_os_error(error, "reading") from error
+
+
+class StoreFiles:
+    """A folder in object storage, read with the usual credentials of its kind.
+
+    Args:
+        url: the folder, without a slash at its end.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.store = _open(url)
+
+    def where(self, name: str) -> str:
+        """A file's address, for messages."""
+        return f"{self._url}/{name}"
+
+    def whole(self, name: str) -> bytes | None:
+        """A file's content; None where it is not there.
+
+        Raises:
+            EnvironmentFailure: the store is out of reach or does not allow it.
+        """
+        from obstore.exceptions import NotFoundError
+
+        try:
+            return bytes(self.store.get(name).bytes())
+        except (NotFoundError, FileNotFoundError):
+            return None
+        except Exception as error:
+            raise store_failure(self.where(name), error) from error
+
+    def part(self, name: str, offset: int, length: int) -> bytes:
+        """Bytes of a file, fewer at its end.
+
+        Raises:
+            EnvironmentFailure: the store is out of reach or does not allow it.
+        """
+        try:
+            size = self.store.head(name)["size"]
+            return bytes(self.store.get_range(name, start=offset, end=min(offset + length, size)))
+        except Exception as error:
+            raise store_failure(self.where(name), error) from error
+
+
+def store_failure(where: str, error: Exception) -> EnvironmentFailure:
+    """One line for whatever an object store answered."""
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return EnvironmentFailure(f"{where} may not be read", hint="check the credentials and their policy")
+    reason = str(error).strip().splitlines()[0][:200]
+    return EnvironmentFailure(f"{where} cannot be read: {reason}", hint="check the address and the network")
+
+
+def _open(url: str) -> Any:
+    from datetime import timedelta
+
+    from obstore.exceptions import BaseError
+    from obstore.store import from_url
+
+    limits: Any = {"timeout": timedelta(seconds=60), "connect_timeout": timedelta(seconds=TIMEOUT_S)}
+    if url.startswith("http://"):
+        limits["allow_http"] = True
+    retries: Any = {"max_retries": 1, "retry_timeout": timedelta(seconds=TIMEOUT_S)}
+    try:
+        if url.startswith("file://"):
+            return from_url(url)
+        return from_url(url, client_options=limits, retry_config=retries)
+    except (BaseError, ValueError) as error:
+        raise InputError(
+            f"model {url} is no address of an object store: {str(error).splitlines()[0][:200]}",
+            hint="write s3://bucket/path, gs://bucket/path or az://container/path",
+        ) from error

