@@ -20,7 +20,7 @@ from shipfit.artifacts.manifest import (
     Move,
     Source,
 )
-from shipfit.artifacts.pull import Pulled
+from shipfit.artifacts.pull import Pulled, pulled_manifest
 from shipfit.artifacts.store import Store
 from shipfit.core.progress import Progress
 
@@ -39,6 +39,7 @@ __all__ = [
     "canonical_json",
     "fingerprint",
     "open_store",
+    "pulled_manifest",
 ]
 
 

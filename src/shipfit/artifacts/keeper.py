@@ -31,6 +31,7 @@ READY_WITHIN = 60.0
 _UNUSED_FOR = 1.0
 """Seconds without a user before the store is stopped: the next command of a script often follows at once."""
 
+_PROBE = "store.json"
 _POLL = 0.1
 _STOP_GRACE = 0.3
 _TRIES = 3  # another program may take a port between our choosing and SeaweedFS's binding it
@@ -137,12 +138,13 @@ def _wait_until_ready(process: Process, ports: dict[str, int]) -> None:
             raise _EndedEarly(f"SeaweedFS {describe_exit(process.returncode)}: {last_words(process.tail)}")
         try:
             socket.create_connection((weed.ADDRESS, ports["s3"]), timeout=1).close()
-            if objects.read("store.json", "starting") or objects.create("store.json", b"{}", "starting"):
+            objects.create(_PROBE, b"{}", "starting")
+            if objects.read(_PROBE, "starting"):
                 return
         except ConnectionRefusedError:
             time.sleep(_POLL)
-        except (OSError, EnvironmentFailure) as error:
-            reason = str(error)
+        except EnvironmentFailure as error:
+            reason = error.message
             time.sleep(_POLL)
     raise EnvironmentFailure(f"it was not ready within {READY_WITHIN:g} s: {reason}")
 

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from shipfit.artifacts.download import fetch, hash_file
 from shipfit.artifacts.manifest import FileEntry, Manifest
 from shipfit.artifacts.objects import Objects
@@ -70,6 +72,14 @@ def pull(objects: Objects, manifest: Manifest, progress: Progress) -> Pulled:
         if missing or not complete:
             write_atomically(folder / _MARKER, manifest.model_dump_json(indent=2))
     return Pulled(folder, manifest)
+
+
+def pulled_manifest(folder: Path) -> Manifest | None:
+    """The manifest of the artifact that was pulled into ``folder``; None where the folder is something else."""
+    try:
+        return Manifest.model_validate_json((folder / _MARKER).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 def _verify_local(folder: Path, manifest: Manifest, progress: Progress) -> list[FileEntry]:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from shipfit.artifacts import channels, publish, pull
 from shipfit.artifacts.documents import read_document
 from shipfit.artifacts.download import verify_stored
-from shipfit.artifacts.layout import artifacts_prefix, channels_prefix, manifest_key
+from shipfit.artifacts.layout import artifacts_prefix, channels_prefix, manifest_key, uploads_prefix
 from shipfit.artifacts.manifest import Channel, Manifest, ManifestDraft, Move
 from shipfit.artifacts.objects import Objects
 from shipfit.core.errors import EnvironmentFailure, InputError
@@ -42,12 +42,13 @@ class Store:
         return self._objects.label
 
     def names(self) -> list[str]:
-        """Every name that has artifacts.
+        """Every name that has a committed artifact, sorted.
 
         Raises:
             EnvironmentFailure: the store failed.
         """
-        return self._objects.folders("", "listing the artifacts")
+        folders = self._objects.folders("", "listing the artifacts")
+        return [name for name in folders if _is_name(name) and self.fingerprints(name)]
 
     def fingerprints(self, name: str) -> list[str]:
         """The committed artifacts of a name, sorted.
@@ -226,9 +227,12 @@ class Store:
         """
         _checked(name, "name")
         if _FINGERPRINT.fullmatch(channel_or_fingerprint):
-            if self.manifest(name, channel_or_fingerprint) is None:
-                raise self._unknown(name, channel_or_fingerprint)
-            return channel_or_fingerprint
+            uploads = uploads_prefix(name, channel_or_fingerprint)
+            if self.manifest(name, channel_or_fingerprint) or self._objects.below(
+                uploads, f"looking for {name}"
+            ):
+                return channel_or_fingerprint  # files without a manifest are refused by whoever asks for it
+            raise self._unknown(name, channel_or_fingerprint)
         found = self.channel(name, channel_or_fingerprint)
         if found:
             return found.fingerprint
@@ -273,15 +277,22 @@ def _nearest(wanted: str, known: list[str], what: str) -> str:
     return f"{what} there are: {', '.join(known)}" if known else f"there are no {what} yet"
 
 
+def _is_name(text: str) -> bool:
+    try:
+        _NAME.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
 def _checked(text: str, what: str) -> str:
     """A name or channel that may become part of a key.
 
     Raises:
         InputError: it may not.
     """
-    try:
-        return _NAME.validate_python(text)
-    except ValidationError:
-        raise InputError(
-            f"{text!r} is not a {what}", hint="use lower-case letters, digits, dots and dashes, at most 53"
-        ) from None
+    if _is_name(text):
+        return text
+    raise InputError(
+        f"{text!r} is not a {what}", hint="use lower-case letters, digits, dots and dashes, at most 53"
+    )

@@ -99,6 +99,6 @@ def leftovers(folder: Path, ports: dict[str, int]) -> list[Path]:
     """Sockets that a killed weed leaves behind, some of them in the system's temporary folder whatever one says."""
     fixed = [
         Path("/tmp") / f"seaweedfs-{part}-grpc-{ports[f'{part}.grpc']}.sock"  # noqa: S108
-        for part in ("master", "volume", "s3")
+        for part in _PARTS
     ]
     return [*fixed, folder / "filer.sock", folder / "s3.sock"]

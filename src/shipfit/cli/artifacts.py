@@ -12,7 +12,7 @@ from shipfit.core.errors import InputError
 if TYPE_CHECKING:
     from shipfit.artifacts import Channel, Manifest, Store
 
-app = typer.Typer(name="artifacts", help="Published artifacts and their channels.", no_args_is_help=True)
+app = typer.Typer(name="artifacts", help="Published artifacts and their channels.")
 
 StoreUrl = Annotated[
     str | None,

@@ -25,9 +25,8 @@ def _render(facts: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        "name", "usable GiB", "GB/s", "16-bit", "FP8", "INT8", "FP4", "capability", "link", box=None
-    )
+    table = Table("name", "GiB", "GB/s", "16-bit", "FP8", "INT8", "FP4", "CUDA", "link", box=None)
+    table.columns[0].no_wrap = True
     for column in table.columns[1:8]:
         column.justify = "right"
     for gpu in facts["gpus"]:
@@ -48,7 +47,8 @@ def _render(facts: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(
-        "Throughput is dense, in TFLOP/s (TOPS for integers); ~ is estimated. --json shows every source.",
+        "GiB are usable, ~ estimated; throughput is dense, in TFLOP/s (TOPS for integers); CUDA is the compute "
+        "capability. --json shows every source.",
         soft_wrap=True,
     )
     console.print("And cpu: this machine's processor, probed on first use.")

@@ -117,7 +117,20 @@ def _global_options_first(arguments: list[str]) -> list[str]:
 
 def _register() -> None:
     """Name every command. The order is the order of the loop, and of ``--help``."""
-    from shipfit.cli import artifacts, doctor, down, env, gpus, plan, quantize, schema, size, status, up
+    from shipfit.cli import (
+        artifacts,
+        doctor,
+        down,
+        env,
+        gpus,
+        loadtest,
+        plan,
+        quantize,
+        schema,
+        size,
+        status,
+        up,
+    )
 
     for command in (
         plan.plan,
@@ -128,6 +141,7 @@ def _register() -> None:
         down.down,
         status.status,
         env.env,
+        loadtest.loadtest,
         doctor.doctor,
         schema.schema,
     ):

@@ -14,6 +14,7 @@ DOCUMENTS = {
     "pipeline": "shipfit.spec.pipeline:Pipeline",
     "manifest": "shipfit.artifacts.manifest:Manifest",
     "channel": "shipfit.artifacts.manifest:Channel",
+    "loadtestreport": "shipfit.loadtest.report:LoadTestReport",
 }
 
 

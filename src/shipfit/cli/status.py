@@ -42,7 +42,7 @@ def _render(facts: dict[str, Any]) -> None:
             str(each["pid"] or "-"),
             str(each["restarts"]),
             f"{each['resident_bytes'] / 2**30:.2f} GiB",
-            each["address"],
+            each["address"].rpartition("/")[2],
         )
     console.print(table)
     console.print(f"logs: {facts['logs']}", markup=False, soft_wrap=True)

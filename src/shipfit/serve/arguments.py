@@ -22,6 +22,9 @@ MODULE = "vllm.entrypoints.openai.api_server"
 SHUTDOWN_TIMEOUT_S = 20
 """Seconds that a replica gives its requests in flight once it is told to end; without it, streams never end."""
 
+DRAIN_S = 30
+"""Seconds that a router waits for the requests in flight before its replicas are told to end."""
+
 _ALWAYS = {
     "HF_HUB_OFFLINE": "1",  # what is served lies here whole; nothing is looked up
     "TRANSFORMERS_OFFLINE": "1",

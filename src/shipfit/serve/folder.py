@@ -81,6 +81,7 @@ class Figures(BaseModel):
     """What a replica's own log says of its memory, in GiB and tokens; None where it has not said it."""
 
     weights_gib: float | None = None
+    checkpoint_gib: float | None = None
     kv_cache_gib: float | None = None
     kv_cache_tokens: int | None = None
 

@@ -16,12 +16,11 @@ from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.process import Process, python_module
 from shipfit.core.progress import Progress
 from shipfit.serve import sessions
-from shipfit.serve.arguments import SHUTDOWN_TIMEOUT_S
+from shipfit.serve.arguments import DRAIN_S, SHUTDOWN_TIMEOUT_S
 from shipfit.serve.folder import DeploymentState, DeploymentStatus, Folder, Launch
 from shipfit.serve.launching import prepare
 from shipfit.serve.logs import last_line
 from shipfit.serve.planning import plan_deployment
-from shipfit.serve.supervisor import DRAIN_S
 from shipfit.sizing import Plan
 from shipfit.spec import Deployment
 

@@ -10,7 +10,7 @@ from shipfit.core.process import LOG_BYTES, last_words
 from shipfit.serve.folder import Figures
 
 _PREFIX = re.compile(
-    r"^(\([\w -]+ pid=\d+\) )?((DEBUG|INFO|WARNING|ERROR) \d\d-\d\d [\d:]{8} )?(\[[\w.]+:\d+\] )?"
+    r"^(\([\w -]+ pid=\d+\) )?((DEBUG|INFO|WARNING|ERROR) \d\d-\d\d [\d:]{8} |(INFO|WARNING|ERROR): +)?(\[[\w.]+:\d+\] )?"
 )
 _EXCEPTION = re.compile(r"\b[A-Za-z_.]*(Error|Exception|Failure)\b: \S")
 _ENVOY_ERROR = re.compile(r"\]\[(?:error|critical)\]\[\w+\] (?:\[[^\]]*\] )?(.+)")
@@ -19,6 +19,7 @@ _SECOND_HAND = re.compile(r"See root cause above|initialization failed|Failed co
 
 _KV_TOKENS = re.compile(r"KV cache size: ([\d,]+) tokens")
 _FIGURES: dict[str, tuple[re.Pattern[str], Callable[[str], float]]] = {
+    "checkpoint_gib": (re.compile(r"Checkpoint size: ([\d.]+) GiB"), float),
     "weights_gib": (re.compile(r"Model loading took ([\d.]+) GiB"), float),
     "kv_cache_gib": (
         re.compile(r"(?:Explicitly set \(|Auto set \(|Available KV cache memory: )([\d.]+)"),

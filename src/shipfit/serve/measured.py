@@ -15,7 +15,8 @@ class ReplicaMemory:
 
     Attributes:
         name: ``replica-0`` and so on.
-        weights_gib: weights, as vLLM's log says; None where it does not (the CPU build does not).
+        weights_gib: loaded weights, as vLLM's log says; None where it does not (on a processor it does not).
+        checkpoint_gib: size of the files that the weights were read from, as vLLM's log says.
         kv_cache_gib: KV cache, as vLLM's log says.
         kv_cache_tokens: tokens that it holds, as vLLM's log says.
         resident_gib: memory of all its processes, shared pages counted once.
@@ -23,6 +24,7 @@ class ReplicaMemory:
 
     name: str
     weights_gib: float | None
+    checkpoint_gib: float | None
     kv_cache_gib: float | None
     kv_cache_tokens: int | None
     resident_gib: float
@@ -41,6 +43,7 @@ def measured_memory(name: str) -> list[ReplicaMemory]:
         ReplicaMemory(
             name=child.name,
             weights_gib=child.figures.weights_gib,
+            checkpoint_gib=child.figures.checkpoint_gib,
             kv_cache_gib=child.figures.kv_cache_gib,
             kv_cache_tokens=child.figures.kv_cache_tokens,
             resident_gib=sessions.resident_bytes(child.session) / 2**30 if child.session else 0.0,

@@ -17,13 +17,10 @@ from pathlib import Path
 
 from shipfit.core import locks, log
 from shipfit.core.errors import EnvironmentFailure, ExitCode, ShipfitError
-from shipfit.serve.arguments import SHUTDOWN_TIMEOUT_S
+from shipfit.serve.arguments import DRAIN_S, SHUTDOWN_TIMEOUT_S
 from shipfit.serve.child import Child
 from shipfit.serve.folder import ROUTER, DeploymentState, DeploymentStatus, Folder, Launch
 from shipfit.serve.sessions import Session
-
-DRAIN_S = 30.0
-"""Seconds that requests in flight have to finish when the deployment is stopped."""
 
 _TICK_S = 0.1
 _MARGIN_S = 5.0

@@ -213,17 +213,20 @@ def _rejected(options: Sequence[Option], chosen: Option, *, pinned: bool) -> lis
 
 def _nothing(deployment: Deployment, options: Sequence[Option]) -> VerdictError:
     """Nothing fits: the option of each precision that comes nearest, with the reason against it."""
-    nearest: dict[str, Option] = {}
-    for option in options:
-        held = nearest.get(option.scheme.name)
-        if held is None or option.sizing.kv_cache_gib > held.sizing.kv_cache_gib:
-            nearest[option.scheme.name] = option
-    reasons = "; ".join(f"{option.name}: {option.refusal}" for option in nearest.values())
+    nearest = {option.scheme.name: option for option in sorted(options, key=_distance, reverse=True)}
+    reasons = "; ".join(f"{option.name}: {option.refusal}" for option in reversed(nearest.values()))
     promise = f"{deployment.promise.concurrency} requests of {deployment.promise.context:,} tokens"
     return VerdictError(
         f"nothing at hand serves {deployment.model} with {promise} at once: {reasons}",
         hint="name more or larger GPUs under hardware, or lower promise.context or promise.concurrency",
     )
+
+
+def _distance(option: Option) -> tuple[bool, float]:
+    """How far an option is from serving: where memory suffices, the GPUs it takes; else the memory that is missing."""
+    if option.sizing.fits:
+        return False, option.each * option.replicas
+    return True, -option.sizing.kv_cache_gib
 
 
 def _document(deployment: Deployment, chosen: Option, reasons: list[str], rejected: list[Rejected]) -> Plan:

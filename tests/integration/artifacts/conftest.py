@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shipfit.artifacts import Dataset, Engine, GateResult, ManifestDraft, Source
+from shipfit.core.paths import cache_dir
+
+DIGEST = "a" * 64
+
+
+@pytest.fixture
+def draft() -> Callable[..., ManifestDraft]:
+    """Makes a draft; another ``content`` gives another fingerprint."""
+
+    def make(content: str = "1", name: str = "demo") -> ManifestDraft:
+        return ManifestDraft(
+            name=name,
+            fingerprint=hashlib.sha256(content.encode()).hexdigest(),
+            source=Source(model="bundled:gemma-3-270m", revision="r1"),
+            recipe={"precision": "gptq-w4a16"},
+            engine=Engine(name="llm-compressor", version="0.13.0", lock_sha256=DIGEST),
+            dataset=Dataset(calibration_sha256=DIGEST, gate_sha256=DIGEST),
+            gate=GateResult(passed=True, figures={"mean_kl": 0.05}, limits={"max_mean_kl": 0.1}),
+            source_bytes=1000,
+        )
+
+    return make
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A folder like that of a quantized model, 24 MiB of it in one file."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"architectures": ["Gemma3ForCausalLM"]}')
+    (folder / "model.safetensors").write_bytes(os.urandom(24 * 2**20))
+    return folder
+
+
+@pytest.fixture
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An embedded store and a cache of this test alone; fails the test if anything of it is left running."""
+    environments = cache_dir("envs")
+    monkeypatch.setenv("SHIPFIT_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "envs").symlink_to(environments)  # built once for all tests
+    monkeypatch.setenv("SHIPFIT_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("SHIPFIT_DATA_DIR", str(tmp_path / "data"))
+    yield tmp_path / "data" / "store"
+    deadline = time.monotonic() + 3
+    while left := processes(tmp_path):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def processes(folder: Path) -> list[str]:
+    """The command lines of the keeper and SeaweedFS whose store lies below ``folder``."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = process.cmdline()
+            if ("shipfit.artifacts.keeper" in line or "server" in line) and process.environ().get(
+                "SHIPFIT_DATA_DIR", process.cwd()
+            ).startswith(str(folder)):
+                found.append(" ".join(line)[:100])
+        except psutil.Error:
+            continue
+    return found

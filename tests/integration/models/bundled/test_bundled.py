@@ -1,0 +1,50 @@
+"""The bundled model: its tokenizer and its first words, in transformers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from shipfit.core.process import child_environment
+from shipfit.core.progress import NoProgress
+from shipfit.environments import ensure
+from shipfit.models.bundled import snapshot
+
+pytestmark = pytest.mark.integration
+
+_SCRIPT = """
+import json, sys
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype="auto")
+inputs = tokenizer("Water boils at", return_tensors="pt")
+out = model.generate(**inputs, max_new_tokens=8, do_sample=False)[0][inputs.input_ids.shape[1]:]
+text = "a  b\\n\\n\\tc d\\u00e9 \\U0001f99c <b>x</b>"
+print(json.dumps({
+    "dtype": str(model.dtype), "ids": inputs.input_ids[0].tolist(), "continuation": tokenizer.decode(out),
+    "chat_template": tokenizer.chat_template, "same": tokenizer.decode(tokenizer(text).input_ids[1:]) == text,
+}))
+"""
+
+
+def test_the_model_goes_on_as_it_should() -> None:
+    folder = snapshot("gemma-3-270m", NoProgress()).path
+    python = ensure("bundled").python
+    done = subprocess.run(
+        [python, "-c", _SCRIPT, folder], capture_output=True, text=True, check=True, env=child_environment()
+    )
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["ids"] == [2, 17390, 104264, 657]
+    assert answer["continuation"].startswith(" 100 degrees Celsius.")
+    assert answer["dtype"] == "torch.bfloat16"
+    assert answer["chat_template"] is None
+    assert answer["same"]
+
+
+def test_a_second_call_makes_nothing() -> None:
+    first = snapshot("gemma-3-270m", NoProgress())
+    made = (first.path / "config.json").stat().st_mtime_ns
+    assert snapshot("gemma-3-270m", NoProgress()) == first
+    assert (first.path / "config.json").stat().st_mtime_ns == made

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from shipfit.artifacts import open_store
+from shipfit.artifacts.explain import shown_url
+from shipfit.core.errors import EnvironmentFailure, InputError
+from shipfit.core.progress import NoProgress
+
+
+@pytest.mark.parametrize("url", ["ftp://host/path", "no-url", "https://example.com/x", "s3://", "/folder"])
+def test_what_is_no_store_is_an_input_error(url: str) -> None:
+    with (
+        pytest.raises(InputError, match="is not the URL of an object store; write one of: s3://"),
+        open_store(url, NoProgress()),
+    ):
+        pass
+
+
+def test_a_folder_must_be_there(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="there is no such folder"),
+        open_store(f"file://{tmp_path}/x", NoProgress()),
+    ):
+        pass
+
+
+def test_no_credential_is_shown() -> None:
+    assert "s3://bucket/path" == shown_url("s3://key:secret@bucket/path?token=secret#x")
+
+
+def test_a_store_that_is_down_is_one_line_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    begun = time.monotonic()
+    with pytest.raises(EnvironmentFailure) as caught, open_store("s3://bucket/prefix", NoProgress()) as store:
+        store.names()
+    assert 15 > time.monotonic() - begun
+    expected = (
+        "s3://bucket/prefix: the store cannot be reached, or stopped answering, while listing the artifacts"
+    )
+    assert str(caught.value).startswith(expected)
+    assert "secret" not in str(caught.value)

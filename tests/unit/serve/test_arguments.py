@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shipfit.core.errors import InputError
+from shipfit.serve.arguments import Served, replica_commands
+from shipfit.sizing import Plan
+from shipfit.spec.precision import Precision
+
+SERVED = Served(Path("/models/m"), "name", quantized=True)
+SOCKETS = ["replica-0.sock", "replica-1.sock"]
+
+
+def test_two_replicas_on_the_processor(plan: Plan) -> None:
+    first, second = replica_commands(plan, SERVED, SOCKETS, [0, 1])
+    assert first.words == [
+        *("-m", "vllm.entrypoints.openai.api_server"),
+        *("--model", "/models/m", "--served-model-name", "name"),
+        *("--max-model-len", "1024", "--max-num-seqs", "4"),
+        *("--shutdown-timeout", "20", "--disable-uvicorn-access-log"),
+        *("--enforce-eager", "--kv-cache-memory-bytes", str(2**30)),
+        *("--uds", "replica-0.sock"),
+    ]
+    assert [*first.words[:-1], "replica-1.sock"] == second.words
+    assert {"VLLM_CPU_OMP_THREADS_BIND": "0"}.items() <= first.env.items()
+    assert {"VLLM_CPU_OMP_THREADS_BIND": "1", "HF_HUB_OFFLINE": "1"}.items() <= second.env.items()
+    assert {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}.items() <= first.env.items()
+
+
+@pytest.mark.parametrize(
+    ("cores", "share", "bound"),
+    [
+        ([0, 1, 2, 3], 2, ["0,1", "2,3"]),
+        ([4, 6, 8], 1, ["4", "6"]),
+        ([0, 1], 2, ["0,1", "0,1"]),
+        ([7], 1, ["7", "7"]),
+    ],
+)
+def test_replicas_share_cores_only_where_there_are_too_few(
+    plan: Plan, cores: list[int], share: int, bound: list[str]
+) -> None:
+    commands = replica_commands(plan.model_copy(update={"cores": share}), SERVED, SOCKETS, cores)
+    assert bound == [command.env["VLLM_CPU_OMP_THREADS_BIND"] for command in commands]
+
+
+def test_gpus_are_sliced(plan: Plan) -> None:
+    gpu = {"gpu": "H100-SXM-80GB", "tensor_parallel": 2, "gpu_memory_utilization": 0.92, "kv_cache_gib": None}
+    first, second = replica_commands(plan.model_copy(update=gpu), SERVED, SOCKETS, [0])
+    assert "--tensor-parallel-size 2 --gpu-memory-utilization 0.92" in " ".join(first.words)
+    assert "--enforce-eager" not in first.words
+    assert ["0,1", "2,3"] == [each.env["CUDA_VISIBLE_DEVICES"] for each in (first, second)]
+
+
+@pytest.mark.parametrize(
+    ("precision", "words"),
+    [
+        (Precision.BF16, "--dtype bfloat16"),
+        (Precision.FP16, "--dtype float16"),
+        (Precision.FP8_W8A8, "--quantization fp8"),
+    ],
+)
+def test_what_vllm_makes_of_16_bit_weights(plan: Plan, precision: Precision, words: str) -> None:
+    served = Served(Path("/models/m"), "name", quantized=False, chat_template=Path("/t.jinja"))
+    (command,) = replica_commands(
+        plan.model_copy(update={"precision": precision}), served, ["replica-0.sock"], [0]
+    )
+    assert f"{words} --chat-template /t.jinja" in " ".join(command.words)
+
+
+def test_four_bits_need_an_artifact(plan: Plan) -> None:
+    served = Served(Path("/models/m"), "name", quantized=False)
+    with pytest.raises(InputError, match=r"gptq-w4a16 needs quantized weights.*make an artifact"):
+        replica_commands(plan.model_copy(update={"precision": Precision.GPTQ_W4A16}), served, SOCKETS, [0])

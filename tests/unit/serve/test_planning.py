@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shipfit.core.errors import InputError
+from shipfit.serve.planning import plan_deployment
+from shipfit.spec import Deployment, Pipeline, load
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "gpu", "gpus"),
+    [
+        ("llama-3.3-70b", "gptq-w4a16", "A100-SXM4-80GB", 1),
+        ("llama-3.1-8b", "fp8-w8a8", "L40S", 1),
+        ("qwen3-30b-a3b", "bf16", "H100-SXM5-80GB", 4),
+    ],
+)
+def test_production_examples_plan(repository: Path, name: str, precision: str, gpu: str, gpus: int) -> None:
+    plan = plan_deployment(load(repository / "deploy" / "production" / f"{name}.yaml", Deployment))
+    assert (precision, gpu, gpus) == (plan.precision, plan.gpu, plan.tensor_parallel * plan.replicas)
+    assert plan.speed is not None
+    assert not plan.speed.overloaded
+
+
+def test_every_artifact_of_the_examples_has_its_pipeline(repository: Path) -> None:
+    for file in (repository / "deploy").glob("*/*.yaml"):
+        deployment = load(file, Deployment)
+        if reference := deployment.artifact_reference:
+            pipeline = load(repository / "pipelines" / f"{reference[0]}.yaml", Pipeline)
+            assert reference == (pipeline.name, pipeline.channel)
+            assert deployment.store == pipeline.store
+            assert deployment.model == pipeline.source
+            assert plan_deployment(deployment).precision == pipeline.recipe.precision
+
+
+def test_an_unknown_gpu_is_named_with_file_and_field(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "deploy" / "production" / "llama-3.1-8b.yaml").read_text()
+    (tmp_path / "d.yaml").write_text(text.replace("gpu: L40S", "gpu: L40X"))
+    with pytest.raises(InputError) as caught:
+        plan_deployment(load(tmp_path / "d.yaml", Deployment))
+    assert (
+        str(caught.value) == f"{tmp_path}/d.yaml: hardware[0].gpu: no GPU is called 'L40X'; did you mean L40?"
+    )
+
+
+def test_a_promise_beyond_the_model_is_named_with_its_field(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "deploy" / "production" / "llama-3.1-8b.yaml").read_text()
+    (tmp_path / "d.yaml").write_text(text.replace("context: 16384", "context: 200000"))
+    with pytest.raises(
+        InputError, match=r"promise.context: is 200,000, and .* holds 131,072 tokens; lower it"
+    ):
+        plan_deployment(load(tmp_path / "d.yaml", Deployment))
