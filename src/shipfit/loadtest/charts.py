@@ -10,8 +10,8 @@ from markupsafe import Markup, escape
 
 from shipfit.loadtest.records import RequestRecord
 
-_WIDTH, _HEIGHT = 520, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 16, 40
+_WIDTH, _HEIGHT = 520, 232
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 22, 12, 26
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def dots(
     shown = limit_ms if limit_ms and limit_ms <= 2.5 * highest else None
     x = _x_axis(duration_s)
     y = _y_axis(max(highest, shown or 0.0))
-    parts = [_grid(x, y, "s", "ms")]
+    parts = [_grid(x, y)]
     if shown:
         parts.append(_limit_line(y.at(shown), shown))
     parts += [
@@ -78,7 +78,7 @@ def cumulative(series: Sequence[tuple[str, Sequence[float]]], label: str) -> Mar
     known = [(name, sorted(values)) for name, values in series if values]
     x = _x_axis(max((values[-1] for _name, values in known), default=1.0), most=6)
     y = _Axis(100.0, _HEIGHT - _BOTTOM, _TOP, (0, 25, 50, 75, 95))
-    parts = [_grid(x, y, "ms", "%")]
+    parts = [_grid(x, y)]
     for index, (_name, values) in enumerate(known):
         path = f"M{x.at(values[0]):.1f} {y.at(0):.1f}"
         for rank, number in enumerate(values, start=1):
@@ -97,7 +97,7 @@ def _y_axis(high: float) -> _Axis:
     return _Axis(marks[-1], _HEIGHT - _BOTTOM, _TOP, marks)
 
 
-def _grid(x: _Axis, y: _Axis, x_unit: str, y_unit: str) -> str:
+def _grid(x: _Axis, y: _Axis) -> str:
     lines = [
         f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y.at(mark):.1f}" y2="{y.at(mark):.1f}"/>'
         f'<text class="tick" x="{_LEFT - 8}" y="{y.at(mark) + 4:.1f}" text-anchor="end">{_number(mark)}</text>'
@@ -108,10 +108,6 @@ def _grid(x: _Axis, y: _Axis, x_unit: str, y_unit: str) -> str:
         f"{_number(mark)}</text>"
         for mark in x.ticks
     ]
-    lines.append(
-        f'<text class="tick unit" x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 6}" text-anchor="end">{x_unit}</text>'
-    )
-    lines.append(f'<text class="tick unit" x="6" y="{_TOP + 4}">{y_unit}</text>')
     return "".join(lines)
 
 

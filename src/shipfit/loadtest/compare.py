@@ -19,7 +19,8 @@ def compare(plan: Plan, report: LoadTestReport, memory: Sequence[ReplicaMemory])
 
 def _memory_rows(plan: Plan, memory: Sequence[ReplicaMemory]) -> Iterator[Row]:
     predicted = plan.memory
-    yield from _row("weights of a replica", "GiB", predicted.weights_gib, [m.weights_gib for m in memory])
+    weights = [m.checkpoint_gib if m.weights_gib is None else m.weights_gib for m in memory]
+    yield from _row("weights of a replica", "GiB", predicted.weights_gib, weights)
     yield from _row("KV cache of a replica", "GiB", predicted.kv_cache_gib, [m.kv_cache_gib for m in memory])
     yield from _row(
         "KV cache of a replica", "tokens", predicted.kv_cache_tokens, [m.kv_cache_tokens for m in memory]

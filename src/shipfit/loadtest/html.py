@@ -62,9 +62,9 @@ def render(report: LoadTestReport, plan: Plan, manifest: Manifest | None = None)
 
 
 def number(value: float) -> str:
-    """Three significant digits, at least the whole part, thousands separated: 0.0712, 2.13, 190, 12,345."""
-    if value == 0:
-        return "0"
+    """Three significant digits, at least the whole part, thousands separated: 0.071, 2.13, 190, 12,345; integers whole."""
+    if isinstance(value, int) or value == 0:
+        return f"{value:,.0f}"
     size = abs(value)
     places = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:,.{places}f}"
@@ -72,7 +72,7 @@ def number(value: float) -> str:
 
 def share(value: float) -> str:
     """A share of 1 as percent."""
-    return f"{number(value * 100)} %"
+    return f"{number(value * 100)}%"
 
 
 def gate_rows(manifest: Manifest) -> list[tuple[str, float, str, float | None]]:

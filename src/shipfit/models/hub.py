@@ -28,34 +28,36 @@ def config_path(reference: ModelReference) -> Path:
     """
     from huggingface_hub import hf_hub_download
 
-    revision = _exact_revision(reference)
     with _explained(reference):
         path = hf_hub_download(
             reference.name,
             "config.json",
-            revision=revision or reference.revision,
-            local_files_only=revision is None,
+            revision=reference.revision,
+            local_files_only=not _reachable(reference),
             etag_timeout=TIMEOUT_S,
         )
     return Path(path)
 
 
-def _exact_revision(reference: ModelReference) -> str | None:
-    """The commit that a reference means now; None where the hub is out of reach, so that only the cache is left.
+def _reachable(reference: ModelReference) -> bool:
+    """Whether the hub answers for a repository; where it does not, only the cache is left.
 
     One request with a short time-out: huggingface_hub's downloads would retry for half a minute before they say so.
+
+    Raises:
+        InputError: it answers that there is no such repository or revision.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.constants import is_offline_mode
 
     if is_offline_mode():
-        return None
+        return False
     with _explained(reference):
         try:
-            found = HfApi().model_info(reference.name, revision=reference.revision, timeout=TIMEOUT_S)
-        except _network_errors():
-            return None
-    return found.sha
+            HfApi().model_info(reference.name, revision=reference.revision, timeout=TIMEOUT_S)
+        except _connection_errors():
+            return False
+    return True
 
 
 def stored_bytes(reference: ModelReference, leave_out: tuple[str, ...]) -> int | None:
@@ -97,12 +99,11 @@ def download(reference: ModelReference, progress: Progress) -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    revision = _exact_revision(reference)
     with progress.step(f"fetching {reference.name}"), _explained(reference):
         path = snapshot_download(
             reference.name,
-            revision=revision or reference.revision,
-            local_files_only=revision is None,
+            revision=reference.revision,
+            local_files_only=not _reachable(reference),
             allow_patterns=_WANTED,
             etag_timeout=TIMEOUT_S,
         )
@@ -134,13 +135,15 @@ def _explained(reference: ModelReference) -> Iterator[None]:
         raise InputError(
             f"{name} has no config.json", hint="name a repository with a transformers model"
         ) from error
-    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError, *_network_errors()) as error:
+    except (errors.HfHubHTTPError, OSError) as error:
+        raise _out_of_reach(name) from error
+    except _connection_errors() as error:
         raise _out_of_reach(name) from error
 
 
-def _network_errors() -> tuple[type[Exception], ...]:
+def _connection_errors() -> tuple[type[Exception], ...]:
     """What a failed connection raises: huggingface_hub 1 speaks through httpx, 2 through httpx2."""
-    return tuple(sys.modules[name].HTTPError for name in ("httpx", "httpx2") if name in sys.modules)
+    return tuple(sys.modules[name].TransportError for name in ("httpx", "httpx2") if name in sys.modules)
 
 
 def _out_of_reach(name: str) -> EnvironmentFailure:
