@@ -28,6 +28,7 @@ def embedded_store(progress: Progress) -> Iterator[Store]:
             if found is None or not found.alive:
                 if found:
                     found.kill_remains()
+                    weed.remove_leftovers(running.folder(), found.ports)
                 found = _start(str(program), progress)
         yield Store(running.objects(found.ports), free=_free)
 

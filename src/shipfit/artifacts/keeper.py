@@ -99,10 +99,9 @@ def _serve(program: Path, ports: dict[str, int], answer: Callable[[str], None]) 
     """Run SeaweedFS until nobody uses it."""
     folder = running.folder()
     weed.credentials(folder)
+    # The master's own state is useless on other ports; what volumes and names there are is found anew.
     for stale in (folder / "objects").glob("m[0-9]*"):
-        shutil.rmtree(
-            stale
-        )  # the master's own state, useless on other ports; volumes and names are found anew
+        shutil.rmtree(stale)
     (folder / "objects").mkdir(exist_ok=True)
     process = Process(
         weed.arguments(program, folder, ports),
@@ -119,8 +118,7 @@ def _serve(program: Path, ports: dict[str, int], answer: Callable[[str], None]) 
             answer("ready")
             _wait_until_unused(process)
     finally:
-        for socket_file in weed.leftovers(folder, ports):
-            socket_file.unlink(missing_ok=True)
+        weed.remove_leftovers(folder, ports)
 
 
 def _wait_until_ready(process: Process, ports: dict[str, int]) -> None:

@@ -95,8 +95,14 @@ def arguments(program: Path, folder: Path, ports: dict[str, int]) -> list[str | 
     return [program, "-logtostderr=true", "server", *(f"-{name}={value}" for name, value in flags.items())]
 
 
+def remove_leftovers(folder: Path, ports: dict[str, int]) -> None:
+    """Remove the sockets that a killed SeaweedFS leaves behind."""
+    for path in leftovers(folder, ports):
+        path.unlink(missing_ok=True)
+
+
 def leftovers(folder: Path, ports: dict[str, int]) -> list[Path]:
-    """Sockets that a killed weed leaves behind, some of them in the system's temporary folder whatever one says."""
+    """The sockets of a SeaweedFS on these ports; those for gRPC lie in /tmp whatever one says."""
     fixed = [
         Path("/tmp") / f"seaweedfs-{part}-grpc-{ports[f'{part}.grpc']}.sock"  # noqa: S108
         for part in _PARTS

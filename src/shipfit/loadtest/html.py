@@ -28,6 +28,13 @@ _GATE = {
 }
 
 
+_SOURCE_NOTES = {
+    "bundled:gemma-3-270m": "The source was itself restored from 4-bit weights (GGUF Q4_K_M): it has lost already what"
+    " those lose, and the figures are against it.",
+}
+"""What to know of a source model when reading how far an artifact is from it."""
+
+
 def write_html(path: Path, report: LoadTestReport, plan: Plan, manifest: Manifest | None = None) -> None:
     """Write the page.
 
@@ -55,6 +62,7 @@ def render(report: LoadTestReport, plan: Plan, manifest: Manifest | None = None)
         report=report,
         plan=plan,
         manifest=manifest,
+        source_note=_SOURCE_NOTES.get(manifest.source.model, "") if manifest else "",
         gate=gate_rows(manifest) if manifest else [],
         checks=[(_NAMES[check.name], check, _margin(check)) for check in report.verdict.checks],
         charts=_charts(report),
@@ -62,7 +70,7 @@ def render(report: LoadTestReport, plan: Plan, manifest: Manifest | None = None)
 
 
 def number(value: float) -> str:
-    """Three significant digits, at least the whole part, thousands separated: 0.071, 2.13, 190, 12,345; integers whole."""
+    """Three significant digits, at least the whole part, as 0.071, 2.13, 190, 12,345; integers are whole."""
     if isinstance(value, int) or value == 0:
         return f"{value:,.0f}"
     size = abs(value)

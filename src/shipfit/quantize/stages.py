@@ -98,6 +98,7 @@ def _work(stage: Stage, events: queue.Queue[Update | Done]) -> None:
                 "MKL_NUM_THREADS": threads,
                 "HF_HUB_OFFLINE": "1",
                 "TOKENIZERS_PARALLELISM": "true",
+                "TQDM_DISABLE": "1",  # a log is no terminal
             },
         )
         events.put(Done(result))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shipfit import models
-from shipfit.artifacts import open_store
+from shipfit.artifacts import Manifest, open_store
 from shipfit.core.errors import InputError
 from shipfit.core.paths import write_atomically
 from shipfit.core.progress import Progress
@@ -35,11 +35,11 @@ def prepare(deployment: Deployment, plan: Plan, folder: Folder, progress: Progre
     """Bring everything here that the deployment needs, and say how to run it. Starts nothing.
 
     Raises:
-        InputError: the chat template is missing, or the artifact is not of the planned precision.
+        InputError: the chat template is missing, or the artifact is of another model or precision.
         EnvironmentFailure: the store, the hub or the package index is out of reach, or the artifact is damaged.
     """
     template = _chat_template(deployment)
-    model = _model(deployment, progress)
+    model = _model(deployment, plan, progress)
     served = Served(model.path, deployment.model_name, _is_quantized(model.path), template)
     vllm = _vllm(plan, progress)
     envoy = ensure("envoy", progress=progress)
@@ -62,7 +62,7 @@ def prepare(deployment: Deployment, plan: Plan, folder: Folder, progress: Progre
     )
 
 
-def _model(deployment: Deployment, progress: Progress) -> _Model:
+def _model(deployment: Deployment, plan: Plan, progress: Progress) -> _Model:
     reference = deployment.artifact_reference
     if reference is None:
         base = deployment.path.parent if deployment.path else None
@@ -70,7 +70,26 @@ def _model(deployment: Deployment, progress: Progress) -> _Model:
         return _Model(snapshot.path, snapshot.revision)
     with open_store(deployment.store, progress) as store:
         pulled = store.pull(*reference, progress)
+    _check_artifact(deployment, plan, pulled.manifest)
     return _Model(pulled.path, pulled.manifest.fingerprint)
+
+
+def _check_artifact(deployment: Deployment, plan: Plan, manifest: Manifest) -> None:
+    """The plan was made for this model in this precision, so the artifact must be that."""
+    compared = {"precision": (str(plan.precision), str(manifest.recipe.get("precision")))}
+    source = models.parse(manifest.source.model)
+    if (
+        source.kind != "local"
+    ):  # a folder is named from the pipeline's place there, from the deployment's here
+        compared["model"] = (models.parse(deployment.model).name, source.name)
+    for field, (wanted, found) in compared.items():
+        if wanted != found:
+            raise InputError(
+                f"the plan is for {wanted}, and artifact {deployment.artifact} is {found}",
+                hint=f"set {field}: {found}, or name another artifact",
+                where=str(deployment.path),
+                field=field,
+            )
 
 
 def _is_quantized(path: Path) -> bool:
@@ -122,6 +141,7 @@ def _router(envoy: Environment, folder: Folder) -> ChildLaunch:
             *("--config-path", folder.router_config.name),
             *("--concurrency", str(ROUTER_THREADS)),
             *("--log-level", "warning"),
+            *("--file-flush-interval-msec", "1000"),  # the access log, for those who follow it
             "--disable-hot-restart",
         ],
         socket=router.ADMIN_SOCKET,

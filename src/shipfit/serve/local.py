@@ -24,6 +24,9 @@ from shipfit.serve.planning import plan_deployment
 from shipfit.sizing import Plan
 from shipfit.spec import Deployment
 
+_started: dict[str, Process] = {}
+"""Supervisors that this process started, by deployment: they end with it (attached), or are its children so long."""
+
 _POLL_S = 0.2
 _STOP_LIMIT_S = (
     DRAIN_S + SHUTDOWN_TIMEOUT_S + 20.0
@@ -139,6 +142,8 @@ def down(name: str, progress: Progress) -> None:
     if status and status.supervisor.leader_lives():
         with progress.step(f"stopping {name}"):
             _stop_supervisor(status.supervisor)
+    if name in _started:
+        _started.pop(name).stop()
     _end_leftovers(folder, progress)
 
 
@@ -227,6 +232,7 @@ def _start(folder: Folder, launch: Launch, progress: Progress, *, attached: bool
         if supervisor is None:
             raise EnvironmentFailure("the supervisor did not start", log=folder.log("supervisor"))
         _wait_ready(folder, launch, supervisor, progress)
+        _started[launch.name] = process
     except BaseException:
         process.stop(_STOP_LIMIT_S)
         _end_leftovers(folder, progress)

@@ -10,7 +10,9 @@ from shipfit.core.process import LOG_BYTES, last_words
 from shipfit.serve.folder import Figures
 
 _PREFIX = re.compile(
-    r"^(\([\w -]+ pid=\d+\) )?((DEBUG|INFO|WARNING|ERROR) \d\d-\d\d [\d:]{8} |(INFO|WARNING|ERROR): +)?(\[[\w.]+:\d+\] )?"
+    r"^(\([\w -]+ pid=\d+\) )?"  # vLLM names the process
+    r"((DEBUG|INFO|WARNING|ERROR) \d\d-\d\d [\d:]{8} |(INFO|WARNING|ERROR): +)?"  # vLLM; uvicorn
+    r"(\[[\w.]+:\d+\] )?"
 )
 _EXCEPTION = re.compile(r"\b[A-Za-z_.]*(Error|Exception|Failure)\b: \S")
 _ENVOY_ERROR = re.compile(r"\]\[(?:error|critical)\]\[\w+\] (?:\[[^\]]*\] )?(.+)")

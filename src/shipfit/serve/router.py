@@ -42,6 +42,7 @@ _UNLIMITED = (
     1_000_000  # vLLM queues by itself; Envoy's defaults (1024 in flight, 3 retries) would refuse a burst
 )
 _RETRIES = 3
+_DRAWS = 200  # for a retry, until another replica is drawn; with two of them one draw in 16 is
 _ERRORS = {
     400: ("the request is malformed", "invalid_request_error", "bad_request"),
     401: (
@@ -151,7 +152,7 @@ def _to_a_replica() -> dict[str, Any]:
                 "retriable_status_codes": [500, 503],
                 "num_retries": _RETRIES,
                 "retry_host_predicate": [{"name": "previous_hosts", "typed_config": {"@type": previous}}],
-                "host_selection_retry_max_attempts": 5,
+                "host_selection_retry_max_attempts": _DRAWS,
             },
         },
     }
@@ -254,11 +255,11 @@ def _cluster(replicas: Sequence[str]) -> dict[str, Any]:
 
 
 def _least_request() -> dict[str, Any]:
-    """All replicas are looked at: the default compares two that it draws, and may draw one twice."""
+    """The least busy of four draws: a scan of all would give a retry the replica that just died, idle as it is."""
     return {
         "name": "least_request",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
-            "selection_method": "FULL_SCAN",
+            "choice_count": 4,
         },
     }

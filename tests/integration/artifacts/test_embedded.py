@@ -171,8 +171,9 @@ def test_users_share_it_and_the_last_one_ends_it_even_by_sigkill(own_store: Path
         time.sleep(2)
         assert first.alive  # the other still uses it
         other.kill()
-    _wait_until(_is_down)
-    assert [] == [path for path in weed.leftovers(own_store, first.ports) if path.exists()]
+    _wait_until(
+        lambda: _is_down() and not any(path.exists() for path in weed.leftovers(own_store, first.ports))
+    )
 
 
 def test_two_that_start_at_once_get_one_store(own_store: Path) -> None:

@@ -76,9 +76,7 @@ def test_counts_every_kind_of_failure(upstream: Any, send: Callable[..., Traffic
     kinds = ("answer", "refuse", "stall", "disconnect", "truncate")
     upstream.behaviour = lambda index: kinds[index % len(kinds)]
 
-    traffic = send(
-        Workload(request_rate=5, duration_s=4, input_tokens=16, output_tokens=8), patience_s=3.0
-    )
+    traffic = send(Workload(request_rate=5, duration_s=4, input_tokens=16, output_tokens=8), patience_s=3.0)
 
     counted = {error.kind: error.count for error in statistics.errors(traffic.records)}
     assert {"http-500": 4, "timeout": 4, "disconnect": 4, "truncated": 4} == counted

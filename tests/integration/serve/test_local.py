@@ -181,6 +181,7 @@ def test_a_killed_replica_loses_no_request_and_comes_back(client: openai.OpenAI)
         os.kill(first.pid, signal.SIGKILL)
         assert ["length"] * 24 == [answer.result() for answer in answers]
     wait_until(lambda: not session.members(), 10)
+    wait_until(lambda: status("tiny").state == "degraded", 10)
     wait_until(lambda: status("tiny").state == "ready", 90)
     assert [0, 1, 0] == [each.restarts for each in status("tiny").processes]
 

@@ -12,6 +12,7 @@ from shipfit.hardware import cpu
 @pytest.fixture
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHIPFIT_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     cpu.processor.cache_clear()
 
 
@@ -37,3 +38,12 @@ def test_a_damaged_note_is_measured_again(tmp_path: Path) -> None:
     cpu.processor.cache_clear()
     assert cpu.processor().bandwidth_gb_s > 0
     assert note.read_text() != "{"
+
+
+@pytest.mark.usefixtures("_cache")
+def test_what_a_busy_machine_measures_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (1000.0, 0.0, 0.0))
+    cpu.processor()
+    assert not list((tmp_path / "hardware").iterdir())

@@ -123,7 +123,10 @@ def make(plan: Plan) -> Callable[..., LoadTestReport]:
     """Makes the report of some records; ``slo`` as in a Deployment."""
 
     def build(
-        records: Sequence[RequestRecord], *, slo: dict[str, float] | None = None, cpu_share: float | None = 0.1
+        records: Sequence[RequestRecord],
+        *,
+        slo: dict[str, float] | None = None,
+        cpu_share: float | None = 0.1,
     ) -> LoadTestReport:
         workload = Workload(request_rate=0.5, duration_s=60, input_tokens=64, output_tokens=16)
         deployment = Deployment.model_validate(

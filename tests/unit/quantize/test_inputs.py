@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shipfit.artifacts import fingerprint
+from shipfit.core.errors import InputError
 from shipfit.models import Snapshot
 from shipfit.quantize.datasets import Dataset
 from shipfit.quantize.engines import engine_of
@@ -66,3 +67,15 @@ def test_where_files_lie_and_what_the_limits_are_does_not(pipeline: Pipeline) ->
     assert digest(pipeline) == digest(looser)
     assert digest(pipeline) == digest(pipeline, source=Snapshot(Path("/elsewhere"), "abc"))
     assert digest(pipeline) == digest(pipeline, calibration=Dataset((Path("/text"),), "c"))
+
+
+def test_an_engine_that_does_not_make_the_precision_is_refused_by_field(
+    tmp_path: Path, repository: Path
+) -> None:
+    path = tmp_path / "pipeline.yaml"
+    text = (repository / "pipelines" / "gemma-3-270m-gptq.yaml").read_text()
+    path.write_text(text.replace("gptq-w4a16\n", "nvfp4\n", 1))
+    with pytest.raises(
+        InputError, match=r"pipeline.yaml:8: recipe.precision: llm-compressor does not make nvfp4"
+    ):
+        engine_of(load(path, Pipeline))
