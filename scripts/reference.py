@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from shipfit.cli.main import app
+from shipfit.cli.main import make_app
 from shipfit.cli.schema import schemas
 from shipfit.environments import declarations
 
@@ -29,7 +29,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def commands() -> Iterator[str]:
     """A section for each command, in the order of ``shipfit --help``."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(make_app())
     with typer.Context(group, info_name="shipfit", terminal_width=100) as context:
         yield block("shipfit", group.get_help(context))
         for name, command in group.commands.items():

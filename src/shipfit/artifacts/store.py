@@ -155,9 +155,7 @@ class Store:
         committed = self.manifest(draft.name, draft.fingerprint)
         if committed is None:
             with progress.step(f"publishing {draft.name} ({draft.fingerprint[:12]})"):
-                self._check_room(folder)
-                committed = publish.publish(self._objects, folder, draft, progress)
-                committed = committed or self.accepted(draft.name, draft.fingerprint)
+                committed = self._publish(folder, draft, progress)
         publish.remove_abandoned(self._objects, committed)
         return committed
 
@@ -257,17 +255,25 @@ class Store:
             f"{self.label}: {name} has no channel {wanted}", hint=_nearest(wanted, channel_names, "channels")
         )
 
-    def _check_room(self, folder: Path) -> None:
-        if self._free is None:
-            return
+    def _publish(self, folder: Path, draft: ManifestDraft, progress: Progress) -> Manifest:
         needed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        free = self._free()
-        if needed > free:
-            raise EnvironmentFailure(
-                f"no space left on the disk for the embedded store: {needed / 2**20:,.0f} MiB are to be written and"
-                f" {max(free, 0) / 2**20:,.0f} MiB are free",
-                hint="free some, or set SHIPFIT_DATA_DIR to another disk",
-            )
+        if self._free and needed > self._free():
+            raise _no_space(needed, self._free())
+        try:
+            committed = publish.publish(self._objects, folder, draft, progress)
+        except EnvironmentFailure as error:
+            if self._free and self._free() <= 0:  # others filled it; a store only says "internal error" then
+                raise _no_space(needed, self._free()) from error
+            raise
+        return committed or self.accepted(draft.name, draft.fingerprint)
+
+
+def _no_space(needed: int, free: int) -> EnvironmentFailure:
+    return EnvironmentFailure(
+        f"no space left on the disk for the embedded store: {needed / 2**20:,.0f} MiB are to be written and"
+        f" {max(free, 0) / 2**20:,.0f} MiB are free",
+        hint="free some, or set SHIPFIT_DATA_DIR to another disk",
+    )
 
 
 def _nearest(wanted: str, known: list[str], what: str) -> str:

@@ -1,10 +1,15 @@
-"""The entry point: registers the commands and turns every error into its line and exit code."""
+"""The entry point: registers the commands and turns every error into its line and exit code.
+
+Only the command that was asked for is imported, so that each starts as quickly as it can; help and completion,
+which show them all, import them all.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
@@ -14,16 +19,48 @@ from shipfit.core import log
 from shipfit.core.errors import ExitCode, ShipfitError, from_os_error
 from shipfit.core.progress import ProgressStyle
 
-app = typer.Typer(
-    name="shipfit",
-    help="Fit large language models to GPUs and ship them.",
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+# In the order of the loop, which is also that of ``--help``. A module is named as its command, and defines a function
+# of that name, or ``app`` where there are commands below it.
+COMMANDS = (
+    "plan",
+    "size",
+    "gpus",
+    "quantize",
+    "artifacts",
+    "up",
+    "down",
+    "status",
+    "env",
+    "loadtest",
+    "demo",
+    "doctor",
+    "schema",
 )
 
 
-@app.callback(invoke_without_command=True)
+def make_app(only: str | None = None) -> typer.Typer:
+    """The command line.
+
+    Args:
+        only: leave out every command but this one.
+    """
+    app = typer.Typer(
+        name="shipfit",
+        help="Fit large language models to GPUs and ship them.",
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_options)
+    for name in (only,) if only else COMMANDS:
+        module = import_module(f"shipfit.cli.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app)
+        else:
+            app.command()(getattr(module, name))
+    return app
+
+
 def _options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug logs.")] = False,
@@ -82,6 +119,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _invoke(arguments: list[str]) -> int:
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    completing = "_SHIPFIT_COMPLETE" in os.environ
+    app = make_app(asked if asked in COMMANDS and not completing else None)
     try:
         result = typer.main.get_command(app).main(args=arguments, prog_name="shipfit", standalone_mode=False)
     except typer.TyperException as error:  # a wrong flag or argument
@@ -115,42 +155,3 @@ def _global_options_first(arguments: list[str]) -> list[str]:
         else:
             rest.append(word)
     return [*front, *rest]
-
-
-def _register() -> None:
-    """Name every command. The order is the order of the loop, and of ``--help``."""
-    from shipfit.cli import (
-        artifacts,
-        demo,
-        doctor,
-        down,
-        env,
-        gpus,
-        loadtest,
-        plan,
-        quantize,
-        schema,
-        size,
-        status,
-        up,
-    )
-
-    for command in (
-        plan.plan,
-        size.size,
-        gpus.gpus,
-        quantize.quantize,
-        up.up,
-        down.down,
-        status.status,
-        env.env,
-        loadtest.loadtest,
-        demo.demo,
-        doctor.doctor,
-        schema.schema,
-    ):
-        app.command()(command)
-    app.add_typer(artifacts.app)
-
-
-_register()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -38,7 +39,8 @@ def up(
     emit(facts, as_json=as_json, render=_render)
     if follow:
         try:
-            follow_logs(running.name)
+            with suppress(KeyboardInterrupt):  # the way to end it
+                follow_logs(running.name)
         finally:
             down(running.name, progress())
 

@@ -14,7 +14,7 @@ from shipfit.core.paths import state_dir
 from shipfit.core.progress import Progress
 from shipfit.environments import pinned_version
 from shipfit.loadtest import statistics
-from shipfit.loadtest.generator import Target, Traffic, generate
+from shipfit.loadtest.generator import LostRecordsError, Target, Traffic, generate
 from shipfit.loadtest.report import LoadTestReport
 from shipfit.loadtest.schedule import arrivals
 from shipfit.serve import Running
@@ -37,7 +37,11 @@ def run_load_test(deployment: Deployment, running: Running, progress: Progress) 
     log = state_dir("reports", deployment.name) / "loadtest.log"
     begun = datetime.now(UTC)
     with progress.step(f"{len(due)} requests over {workload.duration_s:g} s"):
-        traffic = generate(target, workload, due, progress, log=log)
+        try:
+            traffic = generate(target, workload, due, progress, log=log)
+        except LostRecordsError as error:
+            progress.note(f"{error.message}; sending all of them again")
+            traffic = generate(target, workload, due, progress, log=log)
     report = make_report(deployment, workload, running, traffic, begun)
     if not report.client.healthy:
         raise MeasurementError(

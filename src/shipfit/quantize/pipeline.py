@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shipfit.artifacts import Manifest, ManifestDraft, Store, open_store
+from shipfit.artifacts import Channel, Manifest, ManifestDraft, Store, open_store
 from shipfit.artifacts import manifest as documents
 from shipfit.core import locks
 from shipfit.core.errors import VerdictError
@@ -76,7 +76,7 @@ class _Run:
                 return self._promote(store, published)
             workspace = Workspace(self.pipeline.name, inputs.fingerprint)
             figures = self._make(inputs, workspace)
-            self._require_pass(figures)
+            self._require_pass(figures, "nothing was published")
             with self._timed("publish"):
                 manifest = store.publish(workspace.artifact, self._draft(inputs, figures), self.progress)
             outcome = self._promote(store, manifest)
@@ -85,10 +85,18 @@ class _Run:
 
     def _promote(self, store: Store, manifest: Manifest) -> Outcome:
         """Point the channel to a published artifact, if it still passes the gate and is not pointed to already."""
-        self._require_pass(gate.figures_of(manifest.gate.figures))
         name, wanted = self.pipeline.name, manifest.fingerprint
         published_now = "publish" in self.seconds
+        self._require_pass(
+            gate.figures_of(manifest.gate.figures), f"{name}@{self.pipeline.channel} was not moved"
+        )
         channel = store.channel(name, self.pipeline.channel)
+        if channel and _rolled_back_from(channel, wanted):
+            raise VerdictError(
+                f"{name}@{self.pipeline.channel} was rolled back from this very artifact, {wanted[:12]}",
+                hint="change the pipeline, or put it back:"
+                f" shipfit artifacts promote {name}@{wanted[:12]} {self.pipeline.channel}",
+            )
         if channel and channel.fingerprint == wanted:
             if not published_now:
                 self.progress.note(
@@ -150,11 +158,11 @@ class _Run:
                 raise too_little_text(self.pipeline, part, int(error.detail)) from error
             raise
 
-    def _require_pass(self, figures: gate.Figures) -> None:
+    def _require_pass(self, figures: gate.Figures, otherwise: str) -> None:
         verdict = gate.decide(figures, self.pipeline.gate)
         if not verdict.passed:
             raise VerdictError(
-                f"the gate failed, nothing was published: {'; '.join(verdict.failures)}",
+                f"the gate failed, {otherwise}: {'; '.join(verdict.failures)}",
                 hint="choose a less aggressive recipe, calibrate on more text, or move the limit in gate",
             )
 
@@ -180,6 +188,12 @@ class _Run:
         with self.progress.step(stage):
             yield
         self.seconds[stage] = round(time.monotonic() - begun, 1)
+
+
+def _rolled_back_from(channel: Channel, fingerprint: str) -> bool:
+    """Whether somebody took the channel off this artifact: a schedule must not put it back."""
+    moves = channel.moves
+    return len(moves) > 1 and moves[-1].action == "rollback" and moves[-2].fingerprint == fingerprint
 
 
 def _stage(

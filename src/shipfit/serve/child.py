@@ -15,15 +15,15 @@ import os
 import signal
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
-
-import httpx
 
 from shipfit.core.errors import EnvironmentFailure
 from shipfit.core.process import Process, child_environment, describe_exit
 from shipfit.serve import sessions
 from shipfit.serve.folder import ChildLaunch, ChildState, ChildStatus
 from shipfit.serve.logs import cause, take_figures
+from shipfit.serve.unix_http import request
 
 ATTEMPTS = 5
 UNRESPONSIVE_S = 60.0  # a replica on few cores may be late with an answer, never this late
@@ -49,9 +49,6 @@ class Child:
         self.status = ChildStatus(name=launch.name)
         self._env = child_environment({**launch.env, "TMPDIR": str(temporary)})
         self._process: Process | None = None
-        self._http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=launch.socket), timeout=_PROBE_TIMEOUT_S, trust_env=False
-        )
         self._started = 0.0
         self._answered = 0.0
         self._ready_since: float | None = None
@@ -111,16 +108,10 @@ class Child:
         if self.state != "failed":
             self._enter("stopped")
 
-    def post(self, path: str) -> None:
-        """Send it a request that it may or may not answer."""
-        with suppress(httpx.HTTPError):
-            self._http.post(f"http://{self.launch.name}{path}")
-
-    def get(self, path: str) -> str:
-        """Ask it for a text; empty where it does not answer."""
-        with suppress(httpx.HTTPError):
-            return self._http.get(f"http://{self.launch.name}{path}").text
-        return ""
+    def ask(self, method: str, target: str) -> str:
+        """Send it a request; what it answers, empty where it does not."""
+        answer = request(self.launch.socket, method, target, _PROBE_TIMEOUT_S)
+        return answer[1] if answer else ""
 
     def _probe(self, now: float) -> None:
         if self._answers():
@@ -142,12 +133,8 @@ class Child:
             self._enter("unhealthy", "does not answer its health check")
 
     def _answers(self) -> bool:
-        try:
-            return (
-                self._http.get(f"http://{self.launch.name}{self.launch.health}").status_code == httpx.codes.OK
-            )
-        except httpx.HTTPError:
-            return False
+        answer = request(self.launch.socket, "GET", self.launch.health, _PROBE_TIMEOUT_S)
+        return answer is not None and answer[0] == HTTPStatus.OK
 
     def _died(self, now: float, why: str) -> None:
         self._bury()

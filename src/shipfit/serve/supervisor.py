@@ -128,10 +128,10 @@ class Supervisor:
 
     def _drain(self) -> None:
         """Take no new connections, and wait until no request is in flight."""
-        self._router.post("/drain_listeners")
+        self._router.ask("POST", "/drain_listeners")
         deadline = time.monotonic() + DRAIN_S
         while self._signals < 2 and time.monotonic() < deadline:
-            active = _ACTIVE.search(self._router.get("/stats?filter=http.public.downstream_rq_active"))
+            active = _ACTIVE.search(self._router.ask("GET", "/stats?filter=http.public.downstream_rq_active"))
             if active is None or active[1] == "0":
                 return
             time.sleep(_TICK_S)

@@ -87,7 +87,9 @@ def test_a_failed_gate_publishes_nothing_and_says_the_same_at_once_again(
     make_spec(
         "gated", max_mean_kl=0
     )  # and held to limits that it misses, it is refused, though it is published
-    assert quantize(spec).returncode == 1
+    refused = quantize(spec)
+    assert refused.returncode == 1
+    assert "the gate failed, gated@stable was not moved" in refused.stderr
     assert_nothing_left(own_folders)
 
 

@@ -52,8 +52,7 @@ def plan(gpu: str) -> Plan:
     )
 
 
-@pytest.mark.parametrize("gpu", ["cpu", "L40S"])
-@pytest.mark.parametrize("precision", [Precision.BF16, Precision.FP8_W8A8])
+@pytest.mark.parametrize(("gpu", "precision"), [("cpu", Precision.BF16), ("L40S", Precision.FP8_W8A8)])
 def test_vllm_knows_every_flag(
     gpu: str, precision: Precision, vllm: Environment, tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from shipfit.core.errors import EnvironmentFailure, InputError
+from shipfit.core.process import Process, python_module
 from shipfit.core.progress import NoProgress
 from shipfit.serve import Running, down, measured_memory, running, status, up
 from shipfit.serve.sessions import Session
@@ -201,6 +202,29 @@ def test_a_killed_supervisor_takes_everything_along(served: Running) -> None:
     wait_until(lambda: status("tiny").state == "died", 5)
     assert running("tiny") is None
     down("tiny", NoProgress())
+    assert [] == [process for session in sessions if session for process in session.members()]
+
+
+def test_ctrl_c_of_follow_finishes_what_is_in_flight_and_leaves_nothing(
+    state: Path, tiny_model: Path
+) -> None:
+    file = write(state, tiny_model, name="followed", port=free_port(), replicas=1)
+    with Process(python_module("shipfit", "up", str(file), "--follow"), env={**os.environ}) as command:
+        while (found := running("followed")) is None:
+            assert command.returncode is None, command.tail
+            time.sleep(0.2)
+        sessions = [Session.of(each.pid) for each in status("followed").processes if each.pid]
+        http = openai.DefaultHttpxClient(trust_env=False)
+        with openai.OpenAI(base_url=found.base_url, api_key=found.api_key, http_client=http) as client:
+            stream = client.completions.create(
+                model="followed", prompt="a", max_tokens=500, stream=True, extra_body={"ignore_eos": True}
+            )
+            reasons = [next(stream).choices[0].finish_reason]
+            os.kill(command.pid, signal.SIGINT)
+            reasons += [event.choices[0].finish_reason for event in stream]
+        assert "length" == reasons[-1]
+        assert 0 == command.wait(60)
+    assert "stopped" == status("followed").state
     assert [] == [process for session in sessions if session for process in session.members()]
 
 

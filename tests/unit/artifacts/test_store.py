@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shipfit.artifacts import Manifest, ManifestDraft, Store
+from shipfit.artifacts.address import objects_at
 from shipfit.artifacts.layout import channel_key, manifest_key, upload_prefix
 from shipfit.artifacts.objects import Objects
 from shipfit.core.errors import EnvironmentFailure, InputError
@@ -250,6 +251,18 @@ def test_a_full_disk_is_known_before_anything_is_written(objects: Objects, model
     ):
         store.publish(model, draft(), QUIET)
     assert [] == store.names()
+
+
+def test_a_disk_that_fills_meanwhile_is_named(
+    model: Path, draft: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody there: every write fails
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    free = iter([2**30, 0, 0])
+    store = Store(objects_at("s3://bucket/x"), free=lambda: next(free))
+    with pytest.raises(EnvironmentFailure, match="no space left on the disk"):
+        store._publish(model, draft(), QUIET)
 
 
 def test_a_writable_store_keeps_no_trace_of_the_check(store: Store) -> None:

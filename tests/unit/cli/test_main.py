@@ -64,7 +64,7 @@ def test_every_command_has_an_example() -> None:
         inner = getattr(command, "commands", {})
         return [found for each in inner.values() for found in walk(each)] if inner else [command]
 
-    for command in walk(typer.main.get_command(main.app)):
+    for command in walk(typer.main.get_command(main.make_app())):
         example = (command.help or "").partition("Example: ")[2]
         assert f"{command.name}" in example, command.name
         assert "shipfit " in example, command.name

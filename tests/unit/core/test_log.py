@@ -16,7 +16,13 @@ def test_json_lines_carry_what_the_call_gave(capsys) -> None:
         logging.getLogger("shipfit").exception("failed", exc_info=sys.exc_info())
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert first.pop("time") > 0
-    expected = {"level": "warning", "logger": "shipfit.serve", "message": "replica r0 died", "replica": "r0", "code": -9}
+    expected = {
+        "level": "warning",
+        "logger": "shipfit.serve",
+        "message": "replica r0 died",
+        "replica": "r0",
+        "code": -9,
+    }
     assert first == expected
     assert "ValueError: x" in second["exception"]
 
