@@ -32,7 +32,8 @@ def demo(
     from shipfit.environments import embedded
     from shipfit.loadtest import compare, run_load_test, save_report
     from shipfit.quantize import run_pipeline
-    from shipfit.serve import down, measured_memory, up
+    from shipfit.serve.local import down, up
+    from shipfit.serve.measured import measured_memory
     from shipfit.serve.planning import plan_deployment
     from shipfit.spec import Deployment, Pipeline, load
 

@@ -10,7 +10,7 @@ def down(file: DeploymentFile) -> None:
 
     Example: shipfit down deploy/demo/gemma-3-270m.yaml
     """
-    from shipfit.serve import down
+    from shipfit.serve.local import down
     from shipfit.spec import Deployment, load
 
     down(load(file, Deployment).name, progress())

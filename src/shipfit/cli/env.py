@@ -15,7 +15,7 @@ def env(file: DeploymentFile) -> None:
     Example: eval "$(shipfit env deploy/demo/gemma-3-270m.yaml)"
     """
     from shipfit.core.errors import EnvironmentFailure
-    from shipfit.serve import running
+    from shipfit.serve.local import running
     from shipfit.spec import Deployment, load
 
     deployment = load(file, Deployment)

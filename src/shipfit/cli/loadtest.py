@@ -28,7 +28,8 @@ def loadtest(
     from shipfit.core.errors import EnvironmentFailure, VerdictError
     from shipfit.loadtest import compare, run_load_test, save_report
     from shipfit.loadtest.run import require_workload
-    from shipfit.serve import measured_memory, running
+    from shipfit.serve.local import running
+    from shipfit.serve.measured import measured_memory
     from shipfit.spec import Deployment, load
 
     deployment = load(file, Deployment)

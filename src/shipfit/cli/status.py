@@ -15,7 +15,7 @@ def status(file: DeploymentFile, as_json: AsJson = False) -> None:
     """
     from pydantic import TypeAdapter
 
-    from shipfit.serve import Status, status
+    from shipfit.serve.local import Status, status
     from shipfit.spec import Deployment, load
 
     facts = TypeAdapter(Status).dump_python(status(load(file, Deployment).name), mode="json")

@@ -23,8 +23,8 @@ def up(
 
     Example: shipfit up deploy/demo/gemma-3-270m.yaml
     """
-    from shipfit.serve import down, up
     from shipfit.serve.follow import follow_logs
+    from shipfit.serve.local import down, up
     from shipfit.spec import Deployment, load
 
     deployment = load(file, Deployment)

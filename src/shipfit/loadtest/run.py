@@ -17,7 +17,7 @@ from shipfit.loadtest import statistics
 from shipfit.loadtest.generator import LostRecordsError, Target, Traffic, generate
 from shipfit.loadtest.report import LoadTestReport
 from shipfit.loadtest.schedule import arrivals
-from shipfit.serve import Running
+from shipfit.serve.local import Running
 from shipfit.spec import Deployment, Workload
 from shipfit.spec.base import API_VERSION
 

@@ -1,16 +1,5 @@
-"""Serving: vLLM replicas and a router on this machine, planned, supervised, measured."""
+"""Serving: vLLM replicas and a router on this machine, planned, supervised, measured.
 
-from shipfit.serve.local import ProcessStatus, Running, Status, down, running, status, up
-from shipfit.serve.measured import ReplicaMemory, measured_memory
-
-__all__ = [
-    "ProcessStatus",
-    "ReplicaMemory",
-    "Running",
-    "Status",
-    "down",
-    "measured_memory",
-    "running",
-    "status",
-    "up",
-]
+Begin at ``planning`` (a deployment's plan), ``local`` (up, down, status) and ``measured`` (what it takes). Nothing is
+imported here: a plan must not wait for an HTTP client that it does not use.
+"""

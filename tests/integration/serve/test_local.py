@@ -19,7 +19,8 @@ import pytest
 from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.process import Process, python_module
 from shipfit.core.progress import NoProgress
-from shipfit.serve import Running, down, measured_memory, running, status, up
+from shipfit.serve.local import Running, down, running, status, up
+from shipfit.serve.measured import measured_memory
 from shipfit.serve.sessions import Session
 from shipfit.spec import Deployment, load
 

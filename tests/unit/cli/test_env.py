@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from shipfit import serve
 from shipfit.cli.main import run
 from shipfit.core.paths import state_dir
+from shipfit.serve import local
 
 SPEC = """\
 apiVersion: shipfit/v1
@@ -37,8 +37,8 @@ def test_a_shell_takes_the_variables_as_they_are(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "sk-'; touch /nowhere; $(false) \"`"
-    found = serve.Running("idle", "http://127.0.0.1:8000/v1", key, "idle", Path(), None, 1)  # type: ignore[arg-type]
-    monkeypatch.setattr(serve, "running", lambda _name: found)
+    found = local.Running("idle", "http://127.0.0.1:8000/v1", key, "idle", Path(), None, 1)  # type: ignore[arg-type]
+    monkeypatch.setattr(local, "running", lambda _name: found)
     assert 0 == run(["env", str(file)])
     script = capsys.readouterr().out + 'printf %s "$OPENAI_API_KEY"'
     assert key == subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True).stdout

@@ -14,7 +14,7 @@ from shipfit.loadtest import LoadTestReport
 from shipfit.loadtest.generator import Traffic
 from shipfit.loadtest.records import RequestRecord
 from shipfit.loadtest.run import make_report
-from shipfit.serve import Running
+from shipfit.serve.local import Running
 from shipfit.sizing import Plan
 from shipfit.spec import Deployment, Workload
 

@@ -7,7 +7,7 @@ import pytest
 
 from shipfit.loadtest import LoadTestReport, compare
 from shipfit.loadtest.records import RequestRecord
-from shipfit.serve import ReplicaMemory
+from shipfit.serve.measured import ReplicaMemory
 from shipfit.sizing import Plan
 
 MEMORY = ReplicaMemory(
