@@ -74,6 +74,7 @@ class _Run:
             published = store.manifest(self.pipeline.name, inputs.fingerprint)
             if published:
                 return self._promote(store, published)
+            store.check_writable(self.pipeline.name)  # before hours are spent
             workspace = Workspace(self.pipeline.name, inputs.fingerprint)
             figures = self._make(inputs, workspace)
             self._require_pass(figures, "nothing was published")
