@@ -1,7 +1,7 @@
 """The fingerprint: one hash of all that determines an artifact, the same on every machine.
 
 What goes in is the pipeline's business (source model and its exact revision, recipe, the engine's lock, digests of
-the calibration and gate data, the gate's limits); how it becomes a hash is decided here. The inputs are written as
+the calibration and gate data); how it becomes a hash is decided here. The inputs are written as
 canonical JSON (keys sorted, no spaces, ASCII, a whole number always without a fraction) and hashed by SHA-256. So
 neither the order of keys, nor a tuple in place of a list, nor ``1.0`` in place of ``1`` makes another artifact.
 """
