@@ -14,7 +14,9 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
-        fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        fields = {
+            name: value for name, value in vars(record).items() if name not in _STANDARD and name[0] != "_"
+        }
         line = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),

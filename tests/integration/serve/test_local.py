@@ -211,9 +211,11 @@ def test_ctrl_c_of_follow_finishes_what_is_in_flight_and_leaves_nothing(
 ) -> None:
     file = write(state, tiny_model, name="followed", port=free_port(), replicas=1)
     with Process(python_module("shipfit", "up", str(file), "--follow"), env={**os.environ}) as command:
-        while (found := running("followed")) is None:
+        while not any("answers at" in line for line in command.tail):
             assert command.returncode is None, command.tail
             time.sleep(0.2)
+        found = running("followed")
+        assert found
         sessions = [Session.of(each.pid) for each in status("followed").processes if each.pid]
         http = openai.DefaultHttpxClient(trust_env=False)
         with openai.OpenAI(base_url=found.base_url, api_key=found.api_key, http_client=http) as client:
