@@ -10,7 +10,7 @@ from shipfit.core.progress import Progress
 from shipfit.models import Snapshot, snapshot
 from shipfit.quantize.datasets import Dataset, Part, read_dataset
 from shipfit.quantize.engines import Engine, engine_of
-from shipfit.spec import Pipeline
+from shipfit.spec import Pipeline, blame
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ def resolve(pipeline: Pipeline, progress: Progress) -> Inputs:
     engine = engine_of(pipeline)
     calibration = read_dataset(pipeline, "calibration", progress)
     held_out = read_dataset(pipeline, "gate", progress)
-    source = snapshot(pipeline.source, pipeline.path.parent if pipeline.path else None, progress)
+    with blame(pipeline, "source"):
+        source = snapshot(pipeline.source, pipeline.path.parent if pipeline.path else None, progress)
     return Inputs(
         source=source,
         engine=engine,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from shipfit.core.errors import InputError
 from shipfit.hardware import Gpu, gpu
-from shipfit.models import load_facts
+from shipfit.models import ModelFacts, load_facts
 from shipfit.sizing import Plan, make_plan
-from shipfit.spec import Deployment, Hardware
+from shipfit.spec import Deployment, blame
 
 
 def plan_deployment(deployment: Deployment) -> Plan:
@@ -18,27 +18,29 @@ def plan_deployment(deployment: Deployment) -> Plan:
         VerdictError: nothing at hand holds the promise.
     """
     base = deployment.path.parent if deployment.path else None
-    facts = load_facts(deployment.model, base)
-    if deployment.promise.context > facts.max_position_embeddings:
-        raise InputError(
-            f"is {deployment.promise.context:,}, and {deployment.model} holds {facts.max_position_embeddings:,} tokens",
-            hint="lower it",
-            where=str(deployment.path) if deployment.path else None,
-            field="promise.context",
-        )
-    hardware = [
-        (_gpu(deployment, number, each), each.count) for number, each in enumerate(deployment.hardware)
-    ]
-    return make_plan(deployment, facts, hardware)
+    with blame(deployment, "model"):
+        facts = load_facts(deployment.model, base)
+    with blame(deployment, "promise", "context"):
+        _require_context(deployment, facts)
+    return make_plan(
+        deployment, facts, [_hardware(deployment, number) for number in range(len(deployment.hardware))]
+    )
 
 
-def _gpu(deployment: Deployment, number: int, hardware: Hardware) -> Gpu:
-    try:
-        return gpu(hardware.gpu)
-    except InputError as error:
-        if error.where:  # the user's own catalogue is wrong, not this file
-            raise
-        where = str(deployment.path) if deployment.path else None
-        raise InputError(
-            error.message, hint=error.hint, where=where, field=f"hardware[{number}].gpu"
-        ) from error
+def _require_context(deployment: Deployment, facts: ModelFacts) -> None:
+    asked, held = deployment.promise.context, facts.max_position_embeddings
+    if asked > held:
+        raise InputError(f"is {asked:,}, and {deployment.model} holds {held:,} tokens", hint="lower it")
+
+
+def _hardware(deployment: Deployment, number: int) -> tuple[Gpu, int]:
+    """A kind of GPU at hand and how many; for this machine's processor, cores."""
+    asked = deployment.hardware[number]
+    with blame(deployment, "hardware", number, "gpu"):
+        kind = gpu(asked.gpu)
+    with blame(deployment, "hardware", number, "count"):
+        if kind.cpu and asked.count > kind.cpu.cores:
+            raise InputError(
+                f"is {asked.count}, and this machine has {kind.cpu.cores} cores", hint="lower it"
+            )
+    return kind, asked.count

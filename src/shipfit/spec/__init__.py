@@ -1,7 +1,7 @@
 """What users write: Deployment and Pipeline, read from YAML into validated models."""
 
 from shipfit.spec.deployment import Deployment, Hardware, Promise, Router, Slo, Workload
-from shipfit.spec.load import load, locate
+from shipfit.spec.load import blame, load, locate
 from shipfit.spec.pipeline import Calibration, Gate, Pipeline, Recipe
 from shipfit.spec.precision import Precision
 
@@ -17,6 +17,7 @@ __all__ = [
     "Router",
     "Slo",
     "Workload",
+    "blame",
     "load",
     "locate",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -53,6 +55,18 @@ def locate(document: Document, *location: str | int) -> str | None:
         return None
     node = _compose(document.path, _read(document.path))
     return f"{document.path}:{_line(node, location)}"
+
+
+@contextmanager
+def blame(document: Document, *location: str | int) -> Iterator[None]:
+    """Let an InputError raised inside, which knows only the value, name the file, line and field it came from."""
+    try:
+        yield
+    except InputError as error:
+        if error.where:  # it knows better: another file is wrong
+            raise
+        where = locate(document, *location)
+        raise InputError(error.message, hint=error.hint, where=where, field=_dotted(location)) from error
 
 
 class _Loader(yaml.SafeLoader):

@@ -68,3 +68,28 @@ def test_gpus_lists_the_catalogue(capsys) -> None:
     assert listed["L40S"]["memory_gib"] == 44.42
     assert main.run(["gpus"]) == 0
     assert "H200-SXM-141GB" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("gpu: cpu", "gpu: A100-90GB"), "10: hardware[0].gpu: no GPU is called 'A100-90GB'; did you mean"),
+        (("count: 2", "count: 4096"), "11: hardware[0].count: is 4096, and this machine has"),
+        (
+            ("model: bundled:gemma-3-270m", "model: bundled:gemma-4"),
+            "6: model: no bundled model is called 'gemma-4'",
+        ),
+        (
+            ("context: 1024", "context: 99999"),
+            "13: promise.context: is 99,999, and bundled:gemma-3-270m holds 32,768",
+        ),
+    ],
+)
+def test_a_wrong_value_in_a_deployment_names_its_line(
+    change, words: str, repository: Path, tmp_path: Path, capsys
+) -> None:
+    text = (repository / "deploy" / "demo" / "gemma-3-270m.yaml").read_text()
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text.replace(*change))
+    assert main.run(["plan", str(file)]) == 2
+    assert f"shipfit: {file}:{words}" in capsys.readouterr().err

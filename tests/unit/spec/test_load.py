@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shipfit.core.errors import InputError
-from shipfit.spec import Deployment, Pipeline, load
+from shipfit.spec import Deployment, Pipeline, blame, load
 
 DEPLOYMENT = """\
 apiVersion: shipfit/v1
@@ -161,3 +161,17 @@ def test_every_file_that_ships_is_valid(repository: Path, path: str) -> None:
     assert files
     for file in files:
         load(file, Deployment if path == "deploy" else Pipeline)
+
+
+def test_a_value_that_is_found_wrong_later_is_traced_to_its_line(tmp_path: Path) -> None:
+    spec = load(written(tmp_path, DEPLOYMENT), Deployment)
+    with pytest.raises(InputError) as caught, blame(spec, "hardware", 0, "gpu"):
+        raise InputError("no GPU is called 'cpu'", hint="name another")
+    expected = f"{tmp_path}/spec.yaml:6: hardware[0].gpu: no GPU is called 'cpu'; name another"
+    assert str(caught.value) == expected
+
+
+def test_an_error_that_names_another_file_is_left_alone(tmp_path: Path) -> None:
+    spec = load(written(tmp_path, DEPLOYMENT), Deployment)
+    with pytest.raises(InputError, match=r"^config\.json: is broken$"), blame(spec, "model"):
+        raise InputError("is broken", where="config.json")
