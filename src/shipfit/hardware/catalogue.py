@@ -6,16 +6,13 @@ import difflib
 from functools import cache
 from pathlib import Path
 
-import yaml
-
+from shipfit.core.data import read_yaml
 from shipfit.core.errors import InputError
 from shipfit.core.paths import config_dir
 from shipfit.hardware.gpu import Gpu, GpuCatalogue
 from shipfit.spec import load
 
 _OWN = Path(__file__).with_name("gpus.yaml")
-# libyaml's loader where the wheel brings it: ten times as fast, and this file is read at every plan
-_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 CPU = "cpu"
 """The name of this machine's processor."""
@@ -58,7 +55,7 @@ def gpu(name: str) -> Gpu:
 
 @cache
 def _by_name() -> dict[str, Gpu]:
-    own = GpuCatalogue.model_validate(yaml.load(_OWN.read_bytes(), Loader=_Loader))  # noqa: S506 - a safe loader
+    own = GpuCatalogue.model_validate(read_yaml(_OWN))
     known = {each.name: each for each in own.gpus}
     users = config_dir() / "gpus.yaml"
     if users.exists():

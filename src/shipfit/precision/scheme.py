@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
+from shipfit.core.data import read_yaml
 from shipfit.core.errors import InputError
 from shipfit.hardware import Gpu
 from shipfit.hardware.gpu import NumberFormat
@@ -17,7 +17,6 @@ from shipfit.spec.base import Section
 from shipfit.spec.precision import Precision
 
 _FILE = Path(__file__).with_name("schemes.yaml")
-_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Scheme(Section):
@@ -67,7 +66,7 @@ class _Schemes(Section):
 @cache
 def schemes() -> dict[Precision, Scheme]:
     """Every scheme, from the least to the most aggressive."""
-    content = yaml.load(_FILE.read_bytes(), Loader=_Loader)  # noqa: S506 - a safe loader
+    content = read_yaml(_FILE)
     return {scheme.name: scheme for scheme in _Schemes.model_validate(content).schemes}
 
 

@@ -78,9 +78,8 @@ def _check_artifact(deployment: Deployment, plan: Plan, manifest: Manifest) -> N
     """The plan was made for this model in this precision, so the artifact must be that."""
     compared = {"precision": (str(plan.precision), str(manifest.recipe.get("precision")))}
     source = models.parse(manifest.source.model)
-    if (
-        source.kind != "local"
-    ):  # a folder is named from the pipeline's place there, from the deployment's here
+    # A folder is named from the pipeline's place there, from the deployment's here.
+    if source.kind != "local":
         compared["model"] = (models.parse(deployment.model).name, source.name)
     for field, (wanted, found) in compared.items():
         if wanted != found:

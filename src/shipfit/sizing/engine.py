@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import yaml
-
+from shipfit.core.data import read_yaml
 from shipfit.hardware import Gpu
 
 _FILE = Path(__file__).with_name("engine.yaml")
-_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Engine:
 @cache
 def engine() -> Engine:
     """The release that shipfit serves with."""
-    values = yaml.load(_FILE.read_bytes(), Loader=_Loader)  # noqa: S506 - a safe loader
+    values = read_yaml(_FILE)
     values["batch_defaults"] = tuple(BatchDefault(**each) for each in values["batch_defaults"])
     values["cpu_batch_defaults"] = Batch(**values["cpu_batch_defaults"])
     return Engine(**values)
