@@ -98,7 +98,7 @@ def test_errors_are_counted_by_kind_with_the_first_as_example() -> None:
     [
         ([record(due, lag=0.003) for due in range(10)], 0.2, None),
         ([record(due, lag=0.003) for due in range(10)], None, None),
-        ([record(due, lag=0.3) for due in range(10)], 0.2, "sent up to 300 ms late (limit 50 ms)"),
+        ([record(due, lag=0.3) for due in range(10)], 0.2, "sent up to 300 ms late (limit 100 ms)"),
         ([record(due, lag=0.003) for due in range(10)], 0.97, "97% of a core"),
         (
             [*(record(due) for due in range(9)), RequestRecord(scheduled_s=9, error="unfinished")],
