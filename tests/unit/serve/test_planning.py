@@ -35,14 +35,13 @@ def test_every_artifact_of_the_examples_has_its_pipeline(repository: Path) -> No
             assert plan_deployment(deployment).precision == pipeline.recipe.precision
 
 
-def test_an_unknown_gpu_is_named_with_file_and_field(repository: Path, tmp_path: Path) -> None:
+def test_an_unknown_gpu_is_named_with_file_line_and_field(repository: Path, tmp_path: Path) -> None:
     text = (repository / "deploy" / "production" / "llama-3.1-8b.yaml").read_text()
     (tmp_path / "d.yaml").write_text(text.replace("gpu: L40S", "gpu: L40X"))
     with pytest.raises(InputError) as caught:
         plan_deployment(load(tmp_path / "d.yaml", Deployment))
-    assert (
-        str(caught.value) == f"{tmp_path}/d.yaml: hardware[0].gpu: no GPU is called 'L40X'; did you mean L40?"
-    )
+    expected = f"{tmp_path}/d.yaml:9: hardware[0].gpu: no GPU is called 'L40X'; did you mean L40?"
+    assert expected == str(caught.value)
 
 
 def test_a_promise_beyond_the_model_is_named_with_its_field(repository: Path, tmp_path: Path) -> None:
