@@ -130,6 +130,11 @@ class Manifest(ManifestDraft):
         """Bytes of all files together."""
         return sum(entry.bytes for entry in self.files)
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of its weights, to compare with ``source_bytes``."""
+        return sum(entry.bytes for entry in self.files if entry.path.endswith(".safetensors"))
+
 
 class Move(Section):
     """One change of a channel."""

@@ -42,7 +42,7 @@ def demo(
     say = progress()
     _prepare_serving_meanwhile()
     with say.step("plan"):
-        plan = plan_deployment(spec)
+        plan_deployment(spec)  # what does not fit is refused before anything is quantized
     with say.step("quantize, gate, publish"):
         outcome = run_pipeline(recipe, say)
     try:
@@ -50,12 +50,12 @@ def demo(
             running = up(spec, say, attached=True)
         with say.step("load-test"):
             report = run_load_test(spec, running, say)
-        comparison = compare(plan, report, measured_memory(spec.name))
+        comparison = compare(running.plan, report, measured_memory(spec.name))
     finally:
         down(spec.name, say)
-    page = save_report(report, comparison, plan, outcome.manifest)
+    page = save_report(report, comparison, running.plan, outcome.manifest)
     lines = {
-        "planned": _planned(plan),
+        "planned": _planned(running.plan),
         "made": _made(outcome.manifest) + ("; unchanged, so not made again" if outcome.unchanged else ""),
         "served": f"{running.replicas} vLLM replicas and Envoy, at {running.base_url}",
         "measured": _measured(report, comparison),
@@ -92,11 +92,10 @@ def _planned(plan: Plan) -> str:
 
 
 def _made(manifest: Manifest) -> str:
-    after = sum(file.bytes for file in manifest.files if file.path.endswith(".safetensors"))
     figures = manifest.gate.figures
     return (
-        f"{manifest.name}: {manifest.source_bytes / 1e6:,.0f} MB -> {after / 1e6:,.0f} MB; lost: mean KL"
-        f" {figures['mean_kl']:.3f} nats, same top token {figures['top1_agreement']:.0%}, perplexity"
+        f"{manifest.name}: {manifest.source_bytes / 1e6:,.0f} MB -> {manifest.weight_bytes / 1e6:,.0f} MB; lost:"
+        f" mean KL {figures['mean_kl']:.3f} nats, same top token {figures['top1_agreement']:.0%}, perplexity"
         f" x {figures['perplexity_ratio']:.2f}"
     )
 

@@ -151,7 +151,7 @@ def _global_options_first(arguments: list[str]) -> list[str]:
         if word == "--debug" or word.startswith("--progress="):
             front.append(word)
         elif word == "--progress":
-            front += [word, next(words, "")]
+            front.append(f"--progress={next(words, '')}")
         else:
             rest.append(word)
     return [*front, *rest]

@@ -21,7 +21,6 @@ def quantize(pipeline: PipelineFile, as_json: AsJson = False) -> None:
     spec = load(pipeline, Pipeline)
     outcome = run_pipeline(spec, progress())
     manifest = outcome.manifest
-    weights = sum(file.bytes for file in manifest.files if file.path.endswith(".safetensors"))
     facts = {
         "name": manifest.name,
         "channel": spec.channel,
@@ -30,7 +29,7 @@ def quantize(pipeline: PipelineFile, as_json: AsJson = False) -> None:
         "source": manifest.source.model_dump(),
         "precision": spec.recipe.precision.value,
         "weight_bytes_before": manifest.source_bytes,
-        "weight_bytes_after": weights,
+        "weight_bytes_after": manifest.weight_bytes,
         "gate": manifest.gate.model_dump(),
         "seconds": outcome.seconds,
     }

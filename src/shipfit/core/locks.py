@@ -6,6 +6,7 @@ import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 
 @contextmanager
@@ -15,8 +16,7 @@ def shared(path: Path) -> Iterator[None]:
     Args:
         path: the lock file; made if it is not there, and left in place.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
+    with _opened(path) as stream:
         fcntl.flock(stream, fcntl.LOCK_SH)
         yield
 
@@ -28,8 +28,7 @@ def exclusive_at_once(path: Path) -> Iterator[bool]:
     Args:
         path: the lock file; made if it is not there, and left in place.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
+    with _opened(path) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -46,8 +45,7 @@ def exclusive(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator
         path: the lock file; made if it is not there, and left in place.
         on_wait: called once if another process holds the lock, before waiting for it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
+    with _opened(path) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -55,3 +53,8 @@ def exclusive(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator
                 on_wait()
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def _opened(path: Path) -> TextIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("a")
