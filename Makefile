@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # pip reads this setting by itself; uv does not.
 FIND_LINKS := $(foreach link,$(PIP_FIND_LINKS),--find-links $(link))
 
-.PHONY: help demo test unit integration check format docs bench lock clean
+.PHONY: help demo test unit integration check format docs bench bench-sizing lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -33,6 +33,7 @@ check: $(VENV)/ready ## lint, types, layers, locks, generated documents, unit te
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python scripts/reference.py --check
+	$(BIN)/python -m benchmarks.sizing --check
 	$(BIN)/pytest -q tests/unit
 
 format: $(VENV)/ready ## format the code and mend what the linter can
@@ -44,6 +45,10 @@ docs: $(VENV)/ready ## write the generated reference pages anew
 
 bench: $(VENV)/ready ## benchmarks, as ratios within one run
 	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark; done
+	$(BIN)/python -m benchmarks.sizing
+
+bench-sizing: $(VENV)/ready ## how right the sizing model is; writes docs/accuracy.md (DATA=FOLDER: scores other rows)
+	@$(BIN)/python -m benchmarks.sizing $(if $(DATA),--data $(DATA))
 
 lock: $(VENV)/ready ## resolve every lock file anew from versions.txt
 	PATH="$(BIN):$$PATH" scripts/lock

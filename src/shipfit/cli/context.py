@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,3 +47,16 @@ def emit(facts: dict[str, Any], *, as_json: bool, render: Callable[[dict[str, An
         sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     else:
         render(facts)
+
+
+@contextmanager
+def flag(name: str) -> Iterator[None]:
+    """Let an InputError raised inside, which knows only the value, name the flag that it came from."""
+    from shipfit.core.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        if error.where:  # it knows better: a file is wrong
+            raise
+        raise InputError(error.message, hint=error.hint, where=name) from error

@@ -19,11 +19,13 @@ from shipfit.core import log
 from shipfit.core.errors import ExitCode, ShipfitError, from_os_error
 from shipfit.core.progress import ProgressStyle
 
-# In the order of the loop, which is also that of ``--help``. A module is named as its command, and defines a function
-# of that name, or ``app`` where there are commands below it.
+# In the order of the loop, which is also that of ``--help``. A module is named as its command (with an underscore for
+# a dash), and defines a function of that name, or ``app`` where there are commands below it.
 COMMANDS = (
     "plan",
     "size",
+    "fit",
+    "import-log",
     "gpus",
     "quantize",
     "artifacts",
@@ -53,11 +55,12 @@ def make_app(only: str | None = None) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_options)
     for name in (only,) if only else COMMANDS:
-        module = import_module(f"shipfit.cli.{name}")
+        python_name = name.replace("-", "_")
+        module = import_module(f"shipfit.cli.{python_name}")
         if hasattr(module, "app"):
             app.add_typer(module.app)
         else:
-            app.command()(getattr(module, name))
+            app.command(name)(getattr(module, python_name))
     return app
 
 

@@ -12,6 +12,7 @@ import typer
 DOCUMENTS = {
     "deployment": "shipfit.spec.deployment:Deployment",
     "pipeline": "shipfit.spec.pipeline:Pipeline",
+    "pricelist": "shipfit.spec.prices:PriceList",
     "plan": "shipfit.sizing.plan:Plan",
     "manifest": "shipfit.artifacts.manifest:Manifest",
     "channel": "shipfit.artifacts.manifest:Channel",

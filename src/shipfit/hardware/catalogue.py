@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import math
 from functools import cache
 from pathlib import Path
 
 from shipfit.core.data import read_yaml
 from shipfit.core.errors import InputError
 from shipfit.core.paths import config_dir
+from shipfit.hardware import names
 from shipfit.hardware.gpu import Gpu, GpuCatalogue
 from shipfit.spec import load
 
@@ -28,7 +30,10 @@ def gpus() -> list[Gpu]:
 
 
 def gpu(name: str) -> Gpu:
-    """A kind of GPU by its name or its GPU-feature-discovery label; ``cpu`` for this machine's processor.
+    """A kind of GPU by its name, its node label or a common spelling; ``cpu`` for this machine's processor.
+
+    A short name that fits several, such as ``H100``, means the first of them in the catalogue. A MIG profile follows
+    after a colon (``A100-SXM4-80GB:3g.40gb``) or as in the label (``NVIDIA-A100-SXM4-80GB-MIG-3g.40gb``).
 
     Raises:
         InputError: there is none; names the nearest.
@@ -37,31 +42,74 @@ def gpu(name: str) -> Gpu:
         from shipfit.hardware.cpu import processor
 
         return processor()
-    known = _by_name()
-    if name in known:
-        return known[name]
-    spellings = {
-        _plain(word): each for each in known.values() for word in (each.name, each.label or each.name)
-    }
-    found = spellings.get(_plain(name))
+    base, profile = names.split_profile(name)
+    found = _by_name().get(base) or _by_words().get(names.words(base))
     if found is None:
-        near = [word for word in spellings if _plain(name) in word]
-        near = near or difflib.get_close_matches(_plain(name), spellings, n=1, cutoff=0.4)
-        names = list(dict.fromkeys(spellings[word].name for word in near))
-        hint = f"did you mean {' or '.join(names)}?" if names else "shipfit gpus lists those there are"
-        raise InputError(f"no GPU is called {name!r}", hint=hint)
-    return found
+        raise InputError(f"no GPU is called {name!r}", hint=_nearest(base))
+    if profile is None:
+        return found
+    if profile not in found.mig:
+        there = f"it has {', '.join(found.mig)}" if found.mig else "it cannot be divided by MIG"
+        raise InputError(f"{found.name} has no MIG profile {profile}", hint=there)
+    return found.partition(profile)
+
+
+def anonymous(memory_gib: float) -> Gpu:
+    """A GPU of which only the memory is known: good for the figures of memory, not for those of speed.
+
+    Everything else is taken from the stand-in that is nearest in memory, since vLLM's defaults go by memory too.
+
+    Args:
+        memory_gib: GiB that one process can use.
+
+    Raises:
+        InputError: the memory is not a sensible figure.
+    """
+    if not 0 < memory_gib <= 4096:
+        raise InputError(f"{memory_gib:g} GiB is no GPU's memory", hint="give GiB that one process can use")
+    known = [_by_name()[name] for name in _catalogue().stand_ins]
+    near = min(known, key=lambda each: abs(math.log(each.memory_gib / memory_gib)))
+    return near.model_copy(
+        update={
+            "name": f"gpu-{memory_gib:g}gib",
+            "label": None,
+            "aliases": (),
+            "memory_gb": memory_gib,
+            "usable_gib": memory_gib,
+            "usable_source": "given",
+            "mig": {},
+            "source": f"only its memory was given; all else is {near.name}'s",
+            "anonymous": True,
+        }
+    )
+
+
+def _nearest(name: str) -> str:
+    """Those whose names have all of the words, else the one that is spelled most alike."""
+    asked, known = names.words(name), _by_words()
+    near = [found for each, found in known.items() if asked and asked <= each]
+    if not near:
+        spelled = {" ".join(sorted(each)): found for each, found in known.items()}
+        close = difflib.get_close_matches(" ".join(sorted(asked)), spelled, n=1, cutoff=0.6)
+        near = [spelled[each] for each in close]
+    found = dict.fromkeys(each.name for each in near)
+    return f"did you mean {' or '.join(found)}?" if found else "shipfit gpus lists those there are"
+
+
+@cache
+def _catalogue() -> GpuCatalogue:
+    return GpuCatalogue.model_validate(read_yaml(_OWN))
 
 
 @cache
 def _by_name() -> dict[str, Gpu]:
-    own = GpuCatalogue.model_validate(read_yaml(_OWN))
-    known = {each.name: each for each in own.gpus}
+    known = {each.name: each for each in _catalogue().gpus}
     users = config_dir() / "gpus.yaml"
     if users.exists():
         known |= {each.name: each for each in load(users, GpuCatalogue).gpus}
     return known
 
 
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "-").replace(" ", "-")
+@cache
+def _by_words() -> dict[names.Words, Gpu]:
+    return names.index(_by_name().values())

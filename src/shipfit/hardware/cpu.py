@@ -97,6 +97,8 @@ def _describe(info: dict[str, str], cores: int, core_gb_s: float, all_gb_s: floa
     memory = psutil.virtual_memory().total
     return Gpu(
         name="cpu",
+        resource="cpu",
+        node=1,
         memory_gb=memory / 1e9,
         usable_gib=memory / GIB,
         usable_source="the operating system",

@@ -5,7 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipfit.models.facts import Experts, ModelFacts, Quantization, Split, Weight
+from shipfit.models.facts import (
+    Cache,
+    CacheKind,
+    Experts,
+    Format,
+    ModelFacts,
+    Quantization,
+    Rotary,
+    Split,
+    State,
+    Weight,
+)
 from shipfit.models.reference import ModelReference, parse
 from shipfit.models.snapshot import Snapshot
 
@@ -13,12 +24,17 @@ if TYPE_CHECKING:
     from shipfit.core.progress import Progress
 
 __all__ = [
+    "Cache",
+    "CacheKind",
     "Experts",
+    "Format",
     "ModelFacts",
     "ModelReference",
     "Quantization",
+    "Rotary",
     "Snapshot",
     "Split",
+    "State",
     "Weight",
     "load_facts",
     "parse",

@@ -7,6 +7,7 @@ configuration was read) and ``config`` (the fields of its ``config.json`` that s
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,10 +34,22 @@ class Entry:
 @cache
 def entries() -> tuple[Entry, ...]:
     """All known models, by file name."""
-    contents = (json.loads(path.read_bytes()) for path in sorted(_FOLDER.glob("*.json")))
-    return tuple(Entry(tuple(each["names"]), each["source"], each["config"]) for each in contents)
+    return tuple(_read(path) for path in sorted(_FOLDER.glob("*.json")))
 
 
 def find(text: str) -> Entry | None:
-    """The known model of that name; None where it is not known."""
+    """The known model of that name; None where it is not known.
+
+    The file of that name is looked at first: reading all takes tens of milliseconds.
+    """
+    path = _FOLDER / f"{re.sub('[/:]', '--', text)}.json"
+    if path.parent == _FOLDER and path.is_file():
+        entry = _read(path)
+        if text in entry.names:
+            return entry
     return next((entry for entry in entries() if text in entry.names), None)
+
+
+def _read(path: Path) -> Entry:
+    content = json.loads(path.read_bytes())
+    return Entry(tuple(content["names"]), content["source"], content["config"])

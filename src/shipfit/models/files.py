@@ -17,11 +17,17 @@ class Files(Protocol):
     def where(self, name: str) -> str:
         """A file's address, for messages."""
 
+    def names(self) -> list[str]:
+        """The files in it."""
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None where it is not there."""
+
     def whole(self, name: str) -> bytes | None:
         """A file's content; None where it is not there."""
 
     def part(self, name: str, offset: int, length: int) -> bytes:
-        """Bytes of a file, fewer at its end."""
+        """Bytes of a file that is there, fewer at its end."""
 
 
 class LocalFiles:
@@ -33,6 +39,23 @@ class LocalFiles:
     def where(self, name: str) -> str:
         """A file's address, for messages."""
         return str(self._folder / name)
+
+    def names(self) -> list[str]:
+        """The files in it; none where there is no such folder."""
+        return sorted(path.name for path in self._folder.iterdir()) if self._folder.is_dir() else []
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None where it is not there.
+
+        Raises:
+            EnvironmentFailure: it cannot be asked.
+        """
+        try:
+            return (self._folder / name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise from_os_error(error, "reading") from error
 
     def whole(self, name: str) -> bytes | None:
         """A file's content; None where it is not there.
@@ -48,18 +71,15 @@ class LocalFiles:
             raise from_os_error(error, "reading") from error
 
     def part(self, name: str, offset: int, length: int) -> bytes:
-        """Bytes of a file, fewer at its end.
+        """Bytes of a file that is there, fewer at its end.
 
         Raises:
-            InputError: the file is not there.
             EnvironmentFailure: it cannot be read.
         """
         try:
             with (self._folder / name).open("rb") as stream:
                 stream.seek(offset)
                 return stream.read(length)
-        except FileNotFoundError:
-            raise InputError("is missing", hint="download the model again", where=self.where(name)) from None
         except OSError as error:
             raise from_os_error(error, "reading") from error
 
@@ -79,6 +99,32 @@ class StoreFiles:
         """A file's address, for messages."""
         return f"{self._url}/{name}"
 
+    def names(self) -> list[str]:
+        """The files in it.
+
+        Raises:
+            EnvironmentFailure: the store is out of reach or does not allow it.
+        """
+        try:
+            return sorted(str(each["path"]) for each in self.store.list_with_delimiter()["objects"])
+        except Exception as error:
+            raise store_failure(self._url, error) from error
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None where it is not there.
+
+        Raises:
+            EnvironmentFailure: the store is out of reach or does not allow it.
+        """
+        from obstore.exceptions import NotFoundError
+
+        try:
+            return int(self.store.head(name)["size"])
+        except (NotFoundError, FileNotFoundError):
+            return None
+        except Exception as error:
+            raise store_failure(self.where(name), error) from error
+
     def whole(self, name: str) -> bytes | None:
         """A file's content; None where it is not there.
 
@@ -95,14 +141,13 @@ class StoreFiles:
             raise store_failure(self.where(name), error) from error
 
     def part(self, name: str, offset: int, length: int) -> bytes:
-        """Bytes of a file, fewer at its end.
+        """Bytes of a file that is there, fewer at its end.
 
         Raises:
             EnvironmentFailure: the store is out of reach or does not allow it.
         """
         try:
-            size = self.store.head(name)["size"]
-            return bytes(self.store.get_range(name, start=offset, end=min(offset + length, size)))
+            return bytes(self.store.get_range(name, start=offset, end=offset + length))
         except Exception as error:
             raise store_failure(self.where(name), error) from error
 

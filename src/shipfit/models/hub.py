@@ -5,6 +5,7 @@ Everything goes through huggingface_hub, so that its settings hold: HF_HUB_OFFLI
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +15,20 @@ from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.progress import Progress
 from shipfit.models.files import TIMEOUT_S
 from shipfit.models.reference import ModelReference
+from shipfit.models.safetensors import Tensor, checked
 
+QUANTIZATION_FILE = "hf_quant_config.json"
+"""Where ModelOpt says how it quantized, in repositories whose ``config.json`` does not."""
 _WANTED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 """What a checkpoint consists of: configuration, weights, tokenizer, chat template. No other copy of the weights."""
 
 
-def config_path(reference: ModelReference) -> Path:
+def config_path(reference: ModelReference, *, online: bool) -> Path:
     """The repository's ``config.json`` in the usual cache, fetched if it is not there.
+
+    Args:
+        reference: the repository.
+        online: whether the hub answers for it; so in all that follows.
 
     Raises:
         InputError: there is no such repository, revision or file, or it is gated.
@@ -33,13 +41,13 @@ def config_path(reference: ModelReference) -> Path:
             reference.name,
             "config.json",
             revision=reference.revision,
-            local_files_only=not _reachable(reference),
+            local_files_only=not online,
             etag_timeout=TIMEOUT_S,
         )
     return Path(path)
 
 
-def _reachable(reference: ModelReference) -> bool:
+def reachable(reference: ModelReference) -> bool:
     """Whether the hub answers for a repository; where it does not, only the cache is left.
 
     One request with a short time-out: huggingface_hub's downloads would retry for half a minute before they say so.
@@ -60,34 +68,76 @@ def _reachable(reference: ModelReference) -> bool:
     return True
 
 
-def stored_bytes(reference: ModelReference, leave_out: tuple[str, ...]) -> int | None:
-    """Bytes of a repository's tensors from its safetensors headers, by range requests; None where it has none.
-
-    Args:
-        reference: the repository.
-        leave_out: names of tensors that are not counted.
+def quantization(reference: ModelReference, *, online: bool) -> bytes | None:
+    """The content of the repository's ``hf_quant_config.json``; None where it has none, or it is out of reach.
 
     Raises:
         InputError: see ``config_path``.
         EnvironmentFailure: see ``config_path``.
     """
-    from huggingface_hub import get_safetensors_metadata
-    from huggingface_hub.constants import is_offline_mode
-    from huggingface_hub.errors import NotASafetensorsRepoError
+    from huggingface_hub import errors, hf_hub_download
 
-    if is_offline_mode():
-        return None
     with _explained(reference):
         try:
-            found = get_safetensors_metadata(reference.name, revision=reference.revision, timeout=TIMEOUT_S)
-        except NotASafetensorsRepoError:
+            path = hf_hub_download(
+                reference.name,
+                QUANTIZATION_FILE,
+                revision=reference.revision,
+                local_files_only=not online,
+                etag_timeout=TIMEOUT_S,
+            )
+        except (errors.EntryNotFoundError, errors.LocalEntryNotFoundError):
             return None
-    return sum(
-        tensor.data_offsets[1] - tensor.data_offsets[0]
-        for file in found.files_metadata.values()
-        for name, tensor in file.tensors.items()
-        if name not in leave_out
+    return Path(path).read_bytes()
+
+
+def tensors(reference: ModelReference, *, online: bool) -> dict[str, Tensor] | None:
+    """The tensors of a repository from its safetensors headers, by range requests; None without, or out of reach.
+
+    Raises:
+        InputError: see ``config_path``; and a header is damaged, or the index names a file that is not there.
+        EnvironmentFailure: see ``config_path``.
+    """
+    from huggingface_hub import errors, get_safetensors_metadata
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
     )
+
+    if not online:
+        return None
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()  # a line for every shard would stand before the answer
+    try:
+        with _explained(reference):
+            found = get_safetensors_metadata(reference.name, revision=reference.revision, timeout=TIMEOUT_S)
+    except errors.NotASafetensorsRepoError:
+        return None
+    except errors.SafetensorsParsingError as error:
+        raise InputError(
+            f"model {reference.text} has a damaged safetensors header: {str(error).splitlines()[0][:200]}",
+            hint="name another revision",
+        ) from error
+    finally:
+        if shown:
+            enable_progress_bars()
+    return {
+        name: tensor
+        for file, content in found.files_metadata.items()
+        for name, tensor in checked(
+            {
+                name: {
+                    "dtype": each.dtype,
+                    "shape": list(each.shape),
+                    "data_offsets": list(each.data_offsets),
+                }
+                for name, each in content.tensors.items()
+            },
+            None,
+            f"{reference.name}/{file}",
+        ).items()
+    }
 
 
 def download(reference: ModelReference, progress: Progress) -> Path:
@@ -103,7 +153,7 @@ def download(reference: ModelReference, progress: Progress) -> Path:
         path = snapshot_download(
             reference.name,
             revision=reference.revision,
-            local_files_only=not _reachable(reference),
+            local_files_only=not reachable(reference),
             allow_patterns=_WANTED,
             etag_timeout=TIMEOUT_S,
         )
@@ -133,12 +183,18 @@ def _explained(reference: ModelReference) -> Iterator[None]:
         raise _out_of_reach(name) from error
     except errors.EntryNotFoundError as error:
         raise InputError(
-            f"{name} has no config.json", hint="name a repository with a transformers model"
+            f"{name} lacks {_missing(error)}", hint="name a repository with a transformers model"
         ) from error
     except (errors.HfHubHTTPError, OSError) as error:
         raise _out_of_reach(name) from error
     except _connection_errors() as error:
         raise _out_of_reach(name) from error
+
+
+def _missing(error: Exception) -> str:
+    """The file that a repository does not have, from the address that was asked for."""
+    address = re.search(r"/resolve/[^/\s]+/([^\s?]+?)\.?(?:\s|$)", str(error))
+    return address[1] if address else "a file that it should have"
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:

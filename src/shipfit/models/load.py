@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from shipfit.core.errors import InputError
@@ -11,10 +13,14 @@ from shipfit.models import catalogue
 from shipfit.models.architectures import read_config
 from shipfit.models.facts import ModelFacts
 from shipfit.models.files import Files, LocalFiles, StoreFiles
+from shipfit.models.hub import QUANTIZATION_FILE
 from shipfit.models.reference import ModelReference
-from shipfit.models.safetensors import read_header, tensor_bytes, weight_files
+from shipfit.models.safetensors import Tensor, read_header, weight_files
+from shipfit.models.stored import with_stored
 
 _INDEX = "model.safetensors.index.json"
+_AT_ONCE = 8
+"""Files whose headers are asked for at the same time."""
 
 
 def facts_of(reference: ModelReference) -> ModelFacts:
@@ -42,55 +48,86 @@ def _from_folder(reference: ModelReference, files: Files) -> ModelFacts:
     raw = files.whole("config.json")
     where = files.where("config.json")
     if raw is None:
-        raise InputError("there is no such file", hint="name a folder that holds a model", where=where)
-    facts = read_config(_object(raw, where), reference.text, where)
-    return replace(facts, stored_bytes=_stored_bytes(files, facts))
+        raise _without_config(files)
+    facts = _described(raw, reference, where, partial(files.whole, QUANTIZATION_FILE))
+    tensors = _tensors(files)
+    return facts if tensors is None else with_stored(facts, tensors)
 
 
 def _from_hub(reference: ModelReference) -> ModelFacts:
     from shipfit.models import hub
 
-    path = hub.config_path(reference)
-    facts = read_config(_object(path.read_bytes(), str(path)), reference.text, str(path))
-    cached = _stored_bytes(LocalFiles(path.parent), facts)
-    return replace(facts, stored_bytes=cached or hub.stored_bytes(reference, _unused(facts)))
+    online = hub.reachable(reference)
+    path = hub.config_path(reference, online=online)
+    beside = partial(hub.quantization, reference, online=online)
+    facts = _described(path.read_bytes(), reference, str(path), beside)
+    files = LocalFiles(path.parent)
+    tensors = _tensors(files) if _complete(files) else hub.tensors(reference, online=online)
+    return facts if tensors is None else with_stored(facts, tensors)
 
 
-def _stored_bytes(files: Files, facts: ModelFacts) -> int | None:
-    """Bytes of the tensors in a folder; None where it holds no safetensors, or not all of them."""
+def _described(
+    raw: bytes, reference: ModelReference, where: str, beside: Callable[[], bytes | None]
+) -> ModelFacts:
+    """The facts from a ``config.json``, and from the file beside it that ModelOpt may have written."""
+    config = _object(raw, where)
+    if "quantization_config" not in config and (other := beside()):
+        config["quantization_config"] = _object(other, where.replace("config.json", QUANTIZATION_FILE))
+    return read_config(config, reference.text, where)
+
+
+def _tensors(files: Files) -> dict[str, Tensor] | None:
+    """The tensors in a folder by name; None where it holds no safetensors.
+
+    Raises:
+        InputError: a file is damaged, or the index names one that is not there.
+    """
     index = files.whole(_INDEX)
-    total = 0
-    for name in weight_files(index, files.where(_INDEX)):
-        if index is None and not _exists(files, name):
-            return None
-        where = files.where(name)
-
-        def read(offset: int, length: int, name: str = name) -> bytes:
-            return files.part(name, offset, length)
-
-        total += tensor_bytes(read_header(read, where), where, leave_out=_unused(facts))
-    return total
+    names = weight_files(index, files.where(_INDEX))
+    if index is None and files.size(names[0]) is None:
+        return None
+    with ThreadPoolExecutor(min(_AT_ONCE, len(names) or 1)) as pool:
+        headers = list(pool.map(lambda name: _header(files, name), names))
+    return {name: tensor for header in headers for name, tensor in header.items()}
 
 
-def _exists(files: Files, name: str) -> bool:
-    from shipfit.core.errors import ShipfitError
+def _header(files: Files, name: str) -> dict[str, Tensor]:
+    size = files.size(name)
+    where = files.where(name)
+    if size is None:
+        raise InputError(
+            "is missing, though the index names it", hint="download the model again", where=where
+        )
 
-    try:
-        files.part(name, 0, 1)
-    except ShipfitError:
-        return False
-    return True
+    def read(offset: int, length: int) -> bytes:
+        length = min(length, size - offset)
+        return files.part(name, offset, length) if length > 0 else b""
+
+    return read_header(read, size, where)
 
 
-def _unused(facts: ModelFacts) -> tuple[str, ...]:
-    """Tensors that a checkpoint may store though no engine loads them."""
-    return ("lm_head.weight",) if facts.tied else ()
+def _complete(files: Files) -> bool:
+    """Whether every file of a checkpoint is there; the hub's cache may hold only some."""
+    index = files.whole(_INDEX)
+    return all(files.size(name) is not None for name in weight_files(index, files.where(_INDEX)))
+
+
+def _without_config(files: Files) -> InputError:
+    """What is missing in a folder without a ``config.json``."""
+    where = files.where("config.json")
+    if any(name.endswith(".gguf") for name in files.names()):
+        return InputError(
+            "there is no such file, only GGUF",
+            hint="put the config.json of the model that it was made from beside it",
+            where=where,
+        )
+    return InputError("there is no such file", hint="name a folder that holds a model", where=where)
 
 
 def _object(raw: bytes, where: str) -> dict[str, Any]:
     try:
         value = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"is not JSON: {str(error).splitlines()[0]}", hint="download that file again", where=where
         ) from None

@@ -1,6 +1,21 @@
-"""Precisions: number formats and quantization schemes as data, and which hardware accepts them."""
+"""Precisions: number formats and quantization schemes as data, and which of vLLM's kernels multiplies them where."""
 
-from shipfit.precision.scheme import Scheme, scheme, schemes
+from shipfit.precision.kernel import FP8_KV_CACHE, Kernel, Layout, Matrix
+from shipfit.precision.kernels import Choice, choose
+from shipfit.precision.scheme import Quality, Scheme, compute_format, scheme, schemes
 from shipfit.spec.precision import Precision
 
-__all__ = ["Precision", "Scheme", "scheme", "schemes"]
+__all__ = [
+    "FP8_KV_CACHE",
+    "Choice",
+    "Kernel",
+    "Layout",
+    "Matrix",
+    "Precision",
+    "Quality",
+    "Scheme",
+    "choose",
+    "compute_format",
+    "scheme",
+    "schemes",
+]

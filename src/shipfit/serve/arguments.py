@@ -34,7 +34,7 @@ _ALWAYS = {
     "PYTHONSAFEPATH": "1",  # not the folder it runs in
 }
 _DTYPES = {Precision.BF16: "bfloat16", Precision.FP16: "float16"}
-_QUANTIZED_AT_LOAD = {Precision.FP8_W8A8: "fp8"}
+_QUANTIZED_AT_LOAD = {Precision.FP8_W8A8: "fp8", Precision.BNB_NF4: "bitsandbytes"}
 """Precisions that vLLM itself makes of 16-bit weights while it loads them."""
 
 
@@ -79,7 +79,7 @@ def replica_commands(
     places = (
         _cpu_places(len(sockets), plan.cores or 1, cores)
         if plan.gpu == "cpu"
-        else _cuda_places(len(sockets), plan.tensor_parallel)
+        else _cuda_places(len(sockets), plan.gpus)
     )
     return [
         ReplicaCommand(["-m", MODULE, *words, "--uds", socket], {**_ALWAYS, **place})
@@ -97,6 +97,8 @@ def _common(plan: Plan, served: Served) -> list[str]:
         "--disable-uvicorn-access-log",  # the router keeps one, without the health checks
         *_precision(plan.precision, served),
     ]
+    if plan.kv_cache_dtype != "auto":
+        words += ["--kv-cache-dtype", plan.kv_cache_dtype]
     if served.chat_template:
         words += ["--chat-template", str(served.chat_template)]
     return words
@@ -125,6 +127,8 @@ def _cpu(plan: Plan) -> list[str]:
 
 def _cuda(plan: Plan) -> list[str]:
     words = ["--tensor-parallel-size", str(plan.tensor_parallel)]
+    if plan.pipeline_parallel > 1:
+        words += ["--pipeline-parallel-size", str(plan.pipeline_parallel)]
     if plan.gpu_memory_utilization is not None:
         words += ["--gpu-memory-utilization", f"{plan.gpu_memory_utilization:g}"]
     return words
@@ -139,6 +143,6 @@ def _cpu_places(replicas: int, share: int, cores: Sequence[int]) -> list[dict[st
     return [{"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, own))} for own in bound]
 
 
-def _cuda_places(replicas: int, tensor_parallel: int) -> list[dict[str, str]]:
-    slices = [range(r * tensor_parallel, (r + 1) * tensor_parallel) for r in range(replicas)]
+def _cuda_places(replicas: int, gpus: int) -> list[dict[str, str]]:
+    slices = [range(r * gpus, (r + 1) * gpus) for r in range(replicas)]
     return [{"CUDA_VISIBLE_DEVICES": ",".join(map(str, own))} for own in slices]

@@ -152,7 +152,9 @@ def _identity(deployment: Deployment, plan: Plan, model: _Model, template: Path 
     planned = {
         "precision": plan.precision,
         "gpu": plan.gpu,
-        "GPUs a replica": plan.tensor_parallel,
+        "GPUs a replica": plan.gpus,
+        "pipeline stages": plan.pipeline_parallel,
+        "KV cache format": plan.kv_cache_dtype,
         "replicas": plan.replicas,
         "context": plan.max_model_len,
         "requests a replica": plan.max_num_seqs,

@@ -1,19 +1,29 @@
 """Sizing: the memory model, the speed model and the planner. Pure functions on facts, hardware and precisions."""
 
-from shipfit.sizing.plan import Memory, Plan, PredictedSpeed, Rejected
+from shipfit.sizing.cost import Prices
+from shipfit.sizing.options import Pool, served_as
+from shipfit.sizing.plan import Memory, Plan, PredictedSpeed, Quality, Rejected
 from shipfit.sizing.planner import make_plan
+from shipfit.sizing.settings import Settings
 from shipfit.sizing.size import Sizing, size
-from shipfit.sizing.speed import Replica, Speed, serve
+from shipfit.sizing.speed import Replica, Speed, max_rate, serve, steady
 
 __all__ = [
     "Memory",
     "Plan",
+    "Pool",
     "PredictedSpeed",
+    "Prices",
+    "Quality",
     "Rejected",
     "Replica",
+    "Settings",
     "Sizing",
     "Speed",
     "make_plan",
+    "max_rate",
     "serve",
+    "served_as",
     "size",
+    "steady",
 ]

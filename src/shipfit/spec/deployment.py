@@ -17,6 +17,8 @@ class Hardware(Section):
     """Name in the GPU catalogue (`shipfit gpus` lists it), such as `A100-SXM4-80GB`; `cpu` for this machine."""
     count: PositiveInt = 1
     """How many of them there are (for `cpu`: how many cores may be used)."""
+    per_machine: PositiveInt | None = None
+    """How many of them one machine has; left out, as many as a usual machine of that kind has."""
 
 
 class Promise(Section):
@@ -77,8 +79,15 @@ class Deployment(Document):
     """A published artifact to serve, as `name@channel`; left out, the source model itself is served."""
     store: str | None = None
     """Object store URL of the artifact, such as `s3://models/prod`; left out, the embedded one."""
-    hardware: Annotated[list[Hardware], Field(min_length=1)]
-    """The GPUs at hand."""
+    kv_cache_dtype: Literal["auto", "fp8"] | None = None
+    """Number format of the KV cache; `auto` is the checkpoint's own. Left out: `fp8` only where nothing at hand holds
+    the promise with `auto`."""
+    hardware: Annotated[list[Hardware], Field(min_length=1)] | None = None
+    """The GPUs at hand. Left out, `shipfit plan --cluster` reads them from the current Kubernetes context."""
+    across_machines: bool = False
+    """Whether a replica may span machines (as pipeline stages); else it stays within one."""
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of a GPU's memory that vLLM may take. Left out: vLLM's default, and a little more where it is needed."""
     promise: Promise
     """What users may count on."""
     slo: Slo = Slo()
@@ -87,6 +96,10 @@ class Deployment(Document):
     """The traffic to load-test with."""
     replicas: PositiveInt | None = None
     """How many replicas; left out, as many as the promise needs."""
+    spare: bool = False
+    """Whether the GPUs of one more replica are kept free, so that an update never serves with fewer."""
+    prices: str | None = None
+    """A PriceList, seen from this file's folder: the plan is then the cheapest that holds the promise."""
     router: Router = Router()
     """The address in front of the replicas."""
     chat_template: str | None = None

@@ -1,4 +1,4 @@
-"""The real hub client against an address of our own: out of reach, offline, a missing repository, a whole one."""
+"""The real hub client against an address of our own: out of reach, offline, missing and damaged repositories, whole ones."""
 
 from __future__ import annotations
 
@@ -31,17 +31,42 @@ CONFIG = json.dumps(
         "torch_dtype": "bfloat16",
     }
 ).encode()
-_HEADER = json.dumps(
-    {"a": {"dtype": "BF16", "shape": [50_000_000], "data_offsets": [0, 100_000_000]}}
-).encode()
-FILES = {
-    "config.json": CONFIG,
-    "model.safetensors": struct.pack("<Q", len(_HEADER)) + _HEADER,  # its 100 MB are never asked for
+
+
+def head_of(name: str, elements: int) -> bytes:
+    """A file that holds one tensor, without the tensor: that is never asked for."""
+    place = {"dtype": "BF16", "shape": [elements], "data_offsets": [0, 2 * elements]}
+    header = json.dumps({name: place}).encode()
+    return struct.pack("<Q", len(header)) + header
+
+
+def index_of(*files: str) -> bytes:
+    """An index of as many files with one tensor each."""
+    return json.dumps({"weight_map": {file: file for file in files}}).encode()
+
+
+QUANTIZATION = json.dumps({"quantization": {"quant_algo": "FP8", "exclude_modules": ["lm_head"]}}).encode()
+REPOSITORIES = {
+    "org/here": {"config.json": CONFIG, "model.safetensors": head_of("a", 50_000_000)},
+    "org/shards": {
+        "config.json": CONFIG,
+        "hf_quant_config.json": QUANTIZATION,
+        "model.safetensors.index.json": index_of("one.safetensors", "two.safetensors"),
+        "one.safetensors": head_of("a", 50_000_000),
+        "two.safetensors": head_of("b", 50_000_000),
+    },
+    "org/gap": {
+        "config.json": CONFIG,
+        "model.safetensors.index.json": index_of("one.safetensors", "two.safetensors"),
+        "one.safetensors": head_of("a", 50_000_000),
+    },
+    "org/damaged": {"config.json": CONFIG, "model.safetensors": struct.pack("<Q", 9) + b"no header"},
+    "org/bare": {"README.md": b"no model"},
 }
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Answers as the hub does for one repository, org/here, and no other."""
+    """Answers as the hub does for those repositories, and no other."""
 
     def do_GET(self) -> None:
         self.answer()
@@ -51,23 +76,25 @@ class Hub(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         path = self.path.partition("?")[0]
-        if path.startswith("/api/models/org/here"):
-            files = [{"rfilename": name} for name in FILES]
-            self.reply(200, json.dumps({"id": "org/here", "sha": COMMIT, "siblings": files}).encode())
-        elif path.startswith("/org/here/resolve/"):
-            self.file(path.rsplit("/", 1)[-1])
-        else:
-            self.reply(401, b"", {"X-Error-Code": "RepoNotFound"})
+        for name, files in REPOSITORIES.items():
+            if path.startswith(f"/api/models/{name}"):
+                listed = [{"rfilename": each} for each in files]
+                self.reply(200, json.dumps({"id": name, "sha": COMMIT, "siblings": listed}).encode())
+                return
+            if path.startswith(f"/{name}/resolve/"):
+                self.file(files, path.rsplit("/", 1)[-1])
+                return
+        self.reply(401, b"", {"X-Error-Code": "RepoNotFound"})
 
-    def file(self, name: str) -> None:
-        if name not in FILES:
+    def file(self, files: dict[str, bytes], name: str) -> None:
+        if name not in files:
             self.reply(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
             return
-        content, status = FILES[name], 200
+        content, status = files[name], 200
         if wanted := self.headers.get("Range"):
             begin, _, end = wanted.removeprefix("bytes=").partition("-")
             content, status = content[int(begin) : int(end) + 1], 206
-        tag = hashlib.sha256(FILES[name]).hexdigest()
+        tag = hashlib.sha256(files[name]).hexdigest()
         self.reply(status, content, {"ETag": f'"{tag}"', "X-Repo-Commit": COMMIT})
 
     def reply(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
@@ -91,8 +118,10 @@ def hub() -> Iterator[str]:
     server.server_close()
 
 
-def size(model: str, cache: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "shipfit", "size", "--gpu", "L40S", "--precision", "bf16", "--json"]
+def size(
+    model: str, cache: Path, precision: str = "bf16", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "shipfit", "size", "--gpu", "L40S", "--precision", precision, "--json"]
     return subprocess.run(
         [*command, "--model", model],
         env={**os.environ, "HF_HOME": str(cache), "HF_HUB_OFFLINE": "", **environment},
@@ -108,6 +137,38 @@ def test_a_repository_is_sized_by_its_headers_and_then_without_the_network(hub: 
     assert json.loads(done.stdout)["weights_gib"] == pytest.approx(100_000_000 / 2**30, rel=0.01)
     cached = size("org/here", tmp_path, HF_ENDPOINT=hub, HF_HUB_OFFLINE="1")
     assert cached.returncode == 0, cached.stderr
+
+
+def test_what_is_cached_is_enough_while_the_hub_is_out_of_reach(hub: str, tmp_path: Path) -> None:
+    assert size("org/here", tmp_path, HF_ENDPOINT=hub).returncode == 0
+    begun = time.monotonic()
+    done = size("org/here", tmp_path, HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - begun < 20
+
+
+def test_every_shard_is_asked_for_its_header_and_again_from_the_same_cache(hub: str, tmp_path: Path) -> None:
+    for _ in range(2):  # the second time the index is in the cache, and the shards are not
+        done = size("org/shards", tmp_path, "fp8-w8a8", HF_ENDPOINT=hub)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["weights_gib"] == pytest.approx(200_000_000 / 2**30, rel=0.01)
+        assert "Parse" not in done.stderr  # the hub client's own bar
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("org/gap", "model org/gap lacks two.safetensors"),
+        ("org/damaged", "model org/damaged has a damaged safetensors header"),
+        ("org/bare", "model org/bare lacks config.json"),
+    ],
+)
+def test_what_is_wrong_with_a_repository_is_one_line(
+    hub: str, model: str, words: str, tmp_path: Path
+) -> None:
+    done = size(model, tmp_path, HF_ENDPOINT=hub)
+    assert (2, 1) == (done.returncode, done.stderr.count("\n")), done.stderr
+    assert words in done.stderr
 
 
 def test_a_repository_that_is_not_there_is_the_users_mistake(hub: str, tmp_path: Path) -> None:

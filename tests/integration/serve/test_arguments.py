@@ -32,10 +32,12 @@ def plan(gpu: str) -> Plan:
         precision=Precision.FP8_W8A8,
         gpu=gpu,
         tensor_parallel=1 if cpu else 2,
+        pipeline_parallel=1 if cpu else 2,
         replicas=1,
         cores=1 if cpu else None,
         max_model_len=512,
         max_num_seqs=4,
+        kv_cache_dtype="auto" if cpu else "fp8",
         gpu_memory_utilization=None if cpu else 0.9,
         kv_cache_gib=1 if cpu else None,
         memory=Memory(

@@ -35,62 +35,102 @@ def written(folder: Path, tensors: dict[str, int], name: str = "model.safetensor
     (folder / name).write_bytes(struct.pack("<Q", len(raw)) + raw + bytes(offset))
 
 
+def stored(text: str, base: Path | None = None) -> dict[str, int]:
+    """Bytes of each weight that headers were found for."""
+    weights = load_facts(text, base).weights
+    return {weight.name: weight.stored for weight in weights if weight.stored is not None}
+
+
+NORM = {"model.norm.weight": 128}
+HEAD = {"lm_head.weight": 40960}
+
+
 def test_bytes_come_from_the_header(tmp_path: Path) -> None:
-    written(tmp_path, {"a": 100, "b": 28})
-    assert load_facts(str(tmp_path)).stored_bytes == 128
-    assert load_facts("./" + tmp_path.name, tmp_path.parent).stored_bytes == 128
+    written(tmp_path, NORM | HEAD)
+    assert {"head": 40960, "last_norm": 128} == stored(str(tmp_path))
+    assert {"head": 40960, "last_norm": 128} == stored("./" + tmp_path.name, tmp_path.parent)
 
 
 def test_every_shard_of_an_index_counts(tmp_path: Path) -> None:
-    written(tmp_path, {"a": 100}, "one.safetensors")
-    written(tmp_path, {"b": 50}, "two.safetensors")
-    index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
+    written(tmp_path, NORM, "one.safetensors")
+    written(tmp_path, HEAD, "two.safetensors")
+    index = {"weight_map": {"model.norm.weight": "one.safetensors", "lm_head.weight": "two.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert load_facts(str(tmp_path)).stored_bytes == 150
+    assert {"head": 40960, "last_norm": 128} == stored(str(tmp_path))
+
+
+def test_a_shard_that_is_not_there_is_named(tmp_path: Path) -> None:
+    written(tmp_path, NORM, "one.safetensors")
+    index = {"weight_map": {"model.norm.weight": "one.safetensors", "lm_head.weight": "two.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    for text in (str(tmp_path), f"file://{tmp_path}"):
+        with pytest.raises(InputError, match=r"two.safetensors: is missing, though the index names it"):
+            load_facts(text)
 
 
 def test_a_tied_head_that_is_stored_all_the_same_does_not_count(tmp_path: Path) -> None:
-    written(tmp_path, {"a": 100, "lm_head.weight": 50})
-    assert load_facts(str(tmp_path)).stored_bytes == 150
+    written(tmp_path, NORM | HEAD)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"tie_word_embeddings": True}))
-    assert load_facts(str(tmp_path)).stored_bytes == 100
+    assert {"last_norm": 128} == stored(str(tmp_path))
 
 
 def test_a_folder_with_nothing_but_a_configuration_is_enough(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    assert load_facts(str(tmp_path)).stored_bytes is None
+    assert not load_facts(str(tmp_path)).stored_read
+    assert not load_facts(f"file://{tmp_path}").stored_read
 
 
 def test_a_folder_in_object_storage_is_read_by_ranges(tmp_path: Path) -> None:
-    written(tmp_path, {"a": 100})
-    assert load_facts(f"file://{tmp_path}").stored_bytes == 100
+    written(tmp_path, NORM)
+    assert {"last_norm": 128} == stored(f"file://{tmp_path}")
     (tmp_path / "config.json").unlink()
     with pytest.raises(InputError, match=r"config.json: there is no such file"):
         load_facts(f"file://{tmp_path}")
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "is only 0 bytes long"),
-        (b"1234", "is only 4 bytes long"),
-        (struct.pack("<Q", 2**60), "says that its header has"),
-        (struct.pack("<Q", 50) + b"{}", "ends inside its header (2 of 50 bytes)"),
-        (struct.pack("<Q", 5) + b"{oops", "has a header that is not JSON"),
-        (struct.pack("<Q", 2) + b"[]", "has a header that is not an object"),
-        (struct.pack("<Q", 8) + b'{"a": 1}', "says nothing about where a lies"),
-        (struct.pack("<Q", 29) + b'{"a": {"data_offsets":[9,1]}}', "says that a ends before it begins"),
-    ],
-)
-def test_a_damaged_file_is_refused_by_name(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    written(tmp_path, NORM)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-28])
+    for text in (str(tmp_path), f"file://{tmp_path}"):
+        with pytest.raises(InputError, match=r"ends before model.norm.weight does \(100 of 128 bytes\)"):
+            load_facts(text)
+
+
+@pytest.mark.parametrize("content", [b"", struct.pack("<Q", 50) + b"{}", struct.pack("<Q", 5) + b"{oops"])
+def test_a_damaged_file_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(InputError) as caught:
-        load_facts(str(tmp_path))
-    assert f"model.safetensors: {words}" in str(caught.value)
+    for text in (str(tmp_path), f"file://{tmp_path}"):
+        with pytest.raises(InputError, match=r"model.safetensors: .*; download that file again$"):
+            load_facts(text)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_modelopt_says_beside_the_configuration_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    beside = {
+        "quantization": {"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8", "exclude_modules": ["lm_head"]}
+    }
+    (tmp_path / "hf_quant_config.json").write_text(json.dumps(beside))
+    quantization = load_facts(str(tmp_path)).quantization
+    assert quantization is not None
+    assert ("modelopt", "nvfp4", "fp8") == (
+        quantization.method,
+        quantization.precision,
+        quantization.kv_cache,
+    )
+
+
+def test_a_folder_with_gguf_alone_says_what_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "model-q4_k_m.gguf").write_bytes(b"GGUF")
+    for text in (str(tmp_path), f"file://{tmp_path}"):
+        with pytest.raises(
+            InputError, match=r"only GGUF; put the config.json of the model that it was made from"
+        ):
+            load_facts(text)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(config=st.binary(max_size=60), weights=st.binary(max_size=60))
 def test_whatever_lies_there_is_read_or_refused_in_one_line(
     tmp_path: Path, config: bytes, weights: bytes

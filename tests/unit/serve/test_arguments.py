@@ -53,9 +53,27 @@ def test_gpus_are_sliced(plan: Plan) -> None:
     assert ["0,1", "2,3"] == [each.env["CUDA_VISIBLE_DEVICES"] for each in (first, second)]
 
 
+def test_stages_and_an_8_bit_kv_cache_are_passed_where_the_plan_has_them(plan: Plan) -> None:
+    planned = {"gpu": "H100-SXM-80GB", "tensor_parallel": 2, "pipeline_parallel": 2, "kv_cache_dtype": "fp8"}
+    first, second = replica_commands(plan.model_copy(update=planned), SERVED, SOCKETS, [0])
+    words = " ".join(first.words)
+    assert "--tensor-parallel-size 2 --pipeline-parallel-size 2" in words
+    assert "--kv-cache-dtype fp8" in words
+    assert ["0,1,2,3", "4,5,6,7"] == [each.env["CUDA_VISIBLE_DEVICES"] for each in (first, second)]
+
+
+def test_what_vllm_decides_by_itself_is_not_passed(plan: Plan) -> None:
+    gpu = {"gpu": "H100-SXM-80GB", "gpu_memory_utilization": 0.92, "kv_cache_gib": None}
+    (command,) = replica_commands(plan.model_copy(update=gpu), SERVED, ["replica-0.sock"], [0])
+    words = " ".join(command.words)
+    for flag in ("pipeline", "kv-cache-dtype", "max-num-batched-tokens", "block-size", "quantization"):
+        assert f"--{flag}" not in words
+
+
 @pytest.mark.parametrize(
     ("precision", "words"),
     [
+        (Precision.BNB_NF4, "--quantization bitsandbytes"),
         (Precision.BF16, "--dtype bfloat16"),
         (Precision.FP16, "--dtype float16"),
         (Precision.FP8_W8A8, "--quantization fp8"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shipfit.core.errors import InputError
-from shipfit.serve.planning import plan_deployment
+from shipfit.serve.planning import plan_deployment, pools_at_hand
 from shipfit.spec import Deployment, Pipeline, load
 
 
@@ -50,4 +50,34 @@ def test_a_promise_beyond_the_model_is_named_with_its_field(repository: Path, tm
     with pytest.raises(
         InputError, match=r"promise.context: is 200,000, and .* holds 131,072 tokens; lower it"
     ):
+        plan_deployment(load(tmp_path / "d.yaml", Deployment))
+
+
+def test_hardware_is_asked_for(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "deploy" / "production" / "llama-3.1-8b.yaml").read_text()
+    (tmp_path / "d.yaml").write_text(text.replace("hardware:\n  - gpu: L40S\n    count: 1\n", ""))
+    with pytest.raises(
+        InputError, match="hardware: is missing; name the GPUs at hand, or plan with --cluster"
+    ):
+        plan_deployment(load(tmp_path / "d.yaml", Deployment))
+
+
+def test_gpus_lie_in_machines_of_the_usual_size(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "deploy" / "production" / "llama-3.1-8b.yaml").read_text()
+    for lines, machines in (("count: 12", (8, 4)), ("count: 12\n    per_machine: 4", (4, 4, 4))):
+        (tmp_path / "d.yaml").write_text(text.replace("count: 1\n", f"{lines}\n"))
+        (pool,) = pools_at_hand(load(tmp_path / "d.yaml", Deployment))
+        assert machines == pool.machines
+
+
+def test_prices_are_found_beside_the_deployment(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "deploy" / "production" / "llama-3.1-8b.yaml").read_text()
+    (tmp_path / "d.yaml").write_text(text + "prices: prices.yaml\n")
+    prices = "apiVersion: shipfit/v1\nkind: PriceList\nname: p\ncurrency: USD\nprices:\n  - {gpu: NVIDIA-L40S, hour: 2}\n"
+    (tmp_path / "prices.yaml").write_text(prices)
+    cost = plan_deployment(load(tmp_path / "d.yaml", Deployment)).cost
+    assert cost is not None
+    assert ("USD", 2.0) == (cost.currency, cost.hour)
+    (tmp_path / "prices.yaml").write_text(prices.replace("NVIDIA-L40S", "L40X"))
+    with pytest.raises(InputError, match=r"prices.yaml:6: prices\[0\].gpu: no GPU is called 'L40X'"):
         plan_deployment(load(tmp_path / "d.yaml", Deployment))

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shipfit.core.errors import InputError
-from shipfit.spec import Deployment, Pipeline, blame, load
+from shipfit.spec import Deployment, Pipeline, PriceList, blame, load
+from shipfit.spec.base import Document
 
 DEPLOYMENT = """\
 apiVersion: shipfit/v1
@@ -155,12 +156,19 @@ def test_whatever_stands_in_a_field_is_read_or_refused_in_one_line(
         assert str(path) in str(error)
 
 
-@pytest.mark.parametrize("path", ["deploy", "pipelines"])
-def test_every_file_that_ships_is_valid(repository: Path, path: str) -> None:
-    files = sorted((repository / path).glob("**/*.yaml"))
+@pytest.mark.parametrize(
+    ("pattern", "kind"),
+    [
+        ("deploy/*/*.yaml", Deployment),
+        ("deploy/prices.example.yaml", PriceList),
+        ("pipelines/**/*.yaml", Pipeline),
+    ],
+)
+def test_every_file_that_ships_is_valid(repository: Path, pattern: str, kind: type[Document]) -> None:
+    files = sorted(repository.glob(pattern))
     assert files
     for file in files:
-        load(file, Deployment if path == "deploy" else Pipeline)
+        load(file, kind)
 
 
 def test_a_value_that_is_found_wrong_later_is_traced_to_its_line(tmp_path: Path) -> None:
@@ -175,3 +183,29 @@ def test_an_error_that_names_another_file_is_left_alone(tmp_path: Path) -> None:
     spec = load(written(tmp_path, DEPLOYMENT), Deployment)
     with pytest.raises(InputError, match=r"^config\.json: is broken$"), blame(spec, "model"):
         raise InputError("is broken", where="config.json")
+
+
+PRICES = """\
+apiVersion: shipfit/v1
+kind: PriceList
+name: own
+currency: USD
+prices:
+  - {gpu: L40S, hour: 1.5}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("1.5", "0"), "6: prices[0].hour: must be greater than 0, not 0"),
+        (("USD", "dollars"), "4: currency: String should match pattern"),
+        (("- {gpu", "- {gpu: L40S, hour: 2}\n  - {gpu"), "5: prices: L40S stands 2 times; keep one"),
+        (("hour", "our"), "6: prices[0].our: is not a known key (and 1 more); did you mean hour?"),
+    ],
+)
+def test_a_wrong_price_names_its_line(change: tuple[str, str], words: str, tmp_path: Path) -> None:
+    path = written(tmp_path, PRICES.replace(*change))
+    with pytest.raises(InputError) as caught:
+        load(path, PriceList)
+    assert f"{path}:{words}" in str(caught.value)

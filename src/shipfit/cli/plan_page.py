@@ -1,0 +1,70 @@
+"""A plan as one page that needs nothing else: no scripts, no fonts, no addresses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from shipfit.core.paths import write_atomically
+from shipfit.sizing import Plan
+
+_PARTS = {
+    "weights": "Weights",
+    "activation": "Activations",
+    "cuda_graph": "CUDA graphs",
+    "non_torch": "Outside of PyTorch",
+    "kv_cache": "KV cache",
+}
+_WIDTH = 1000  # of the picture
+_LETTER, _MARGIN = 8.6, 24  # what a label needs inside of a segment
+
+
+def write_page(path: Path, plan: Plan) -> None:
+    """Write the page.
+
+    Args:
+        path: the file; its folder must exist.
+        plan: what it shows.
+
+    Raises:
+        EnvironmentFailure: the disk is full or the folder not writable.
+    """
+    write_atomically(path, render(plan))
+
+
+def render(plan: Plan) -> str:
+    """The page as text."""
+    jinja = Environment(
+        loader=PackageLoader("shipfit.cli", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return jinja.get_template("plan.html.jinja").render(plan=plan, parts=_PARTS, segments=_segments(plan))
+
+
+def _segments(plan: Plan) -> list[dict[str, object]]:
+    """The parts of the bar from left to right, in pixels."""
+    memory = plan.memory
+    sizes = {part: getattr(memory, f"{part}_gib") for part in _PARTS}
+    whole = memory.usable_gib or sum(sizes.values())
+    sizes["free"] = max(whole - sum(sizes.values()), 0.0)
+    found: list[dict[str, object]] = []
+    so_far = 0.0
+    for part, gib in sizes.items():
+        label, width = _PARTS.get(part, "Not taken"), gib / whole * _WIDTH
+        found.append(
+            {
+                "part": part,
+                "label": label,
+                "gib": gib,
+                "share": gib / whole,
+                "x": so_far,
+                "width": width,
+                "named": width >= len(label) * _LETTER + _MARGIN,
+            }
+        )
+        so_far += width
+    return found
