@@ -4,9 +4,10 @@
     python -m scripts.fit_speed --check [FOLDER]   only compare
 
 FOLDER holds throughput.csv, by default benchmarks/ground_truth. What is searched for, where the search starts and how
-far a figure may well go stands in fit_speed.yaml; the residuals are logarithms of predicted over measured TPOT and TTFT
-(output tokens a second where a row has no times). Rows of one configuration that repeat each other count once, and those
-that miss for a known reason (benchmarks/sizing/explained.yaml) are scored and not fitted. The search is deterministic.
+far a figure may well go stands in fit_speed.yaml; the residuals are logarithms of predicted over measured TPOT and
+TTFT (output tokens a second where a row has no times). Rows of one configuration that repeat each other count once, and
+those that miss for a known reason (benchmarks/sizing/explained.yaml) are scored and not fitted. The search is
+deterministic.
 """
 
 from __future__ import annotations

@@ -25,8 +25,10 @@ def minimize(
     at = list(start)
     values = residuals(at)
     cost, damping = _cost(values, at), 1e-2
+    moving: Sequence[int] = range(len(at))
     for _ in range(rounds):
-        slopes = _slopes(residuals, at, values)
+        slopes = _slopes(residuals, at, values, moving)
+        moving = sorted({number for row in slopes for number in row})  # the others never matter
         weights = [1 / max(1.0, abs(value)) for value in values]
         matrix, vector = _normal(slopes, values, weights, at)
         improved = False
@@ -52,11 +54,14 @@ def _cost(values: Sequence[float], at: Sequence[float]) -> float:
 
 
 def _slopes(
-    residuals: Callable[[Sequence[float]], list[float]], at: Sequence[float], values: Sequence[float]
+    residuals: Callable[[Sequence[float]], list[float]],
+    at: Sequence[float],
+    values: Sequence[float],
+    moving: Sequence[int],
 ) -> list[dict[int, float]]:
     """By residual, how it changes with each parameter that it depends on."""
     slopes: list[dict[int, float]] = [{} for _ in values]
-    for number in range(len(at)):
+    for number in moving:
         moved = [*at]
         moved[number] += _STEP
         for row, (new, old) in enumerate(zip(residuals(moved), values, strict=True)):

@@ -80,7 +80,7 @@ def _fit(facts: ModelFacts, gpu: Gpu, settings: Settings, bits: int) -> dict[str
     """The first precision of a width that fits, and what it holds; None where none does."""
     from shipfit.precision import schemes
     from shipfit.sizing import size
-    from shipfit.sizing.weights import stored_precision, weight_bytes
+    from shipfit.sizing.memory.weights import stored_precision, weight_bytes
 
     own = stored_precision(facts) if facts.quantization else None
     for scheme in schemes().values():

@@ -53,6 +53,7 @@ def import_log(
         "version": log.version,
         "outcome": log.outcome,
         "outcome_detail": log.detail,
+        "speculative": log.speculative,
         "predicted_fits": sizing.fits,
         "predicted_reason": sizing.reasons[0],
         "quantities": _quantities(log, sizing),
@@ -166,6 +167,10 @@ def _render(facts: dict[str, Any]) -> None:
         console.print(f"  {facts['outcome_detail']}", markup=False, soft_wrap=True)
     says = "it fits" if facts["predicted_fits"] else "it does not fit"
     console.print(f"predicted: {says}: {facts['predicted_reason']}", markup=False, soft_wrap=True)
+    if facts["speculative"]:
+        console.print(
+            "what was measured includes a draft model, which the prediction does not", soft_wrap=True
+        )
     table = Table("", "predicted", "measured", "error", box=None)
     for column in table.columns[1:]:
         column.justify = "right"

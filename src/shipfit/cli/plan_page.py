@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shipfit.core.paths import write_atomically
 from shipfit.sizing import Plan
+from shipfit.sizing.planning.plan import Term
 
 _PARTS = {
     "weights": "Weights",
@@ -42,7 +45,18 @@ def render(plan: Plan) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return jinja.get_template("plan.html.jinja").render(plan=plan, parts=_PARTS, segments=_segments(plan))
+    return jinja.get_template("plan.html.jinja").render(
+        plan=plan, parts=_PARTS, segments=_segments(plan), terms=_rows(plan.terms)
+    )
+
+
+def _rows(terms: Sequence[Term]) -> list[tuple[Term, int]]:
+    """Each term, and how many rows its source stands for: 0 where it stands in a row above."""
+    found: list[tuple[Term, int]] = []
+    for _, group in groupby(terms, key=lambda term: term.source):
+        first, *more = group
+        found += [(first, 1 + len(more)), *((term, 0) for term in more)]
+    return found
 
 
 def _segments(plan: Plan) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ DOCUMENTS = {
     "deployment": "shipfit.spec.deployment:Deployment",
     "pipeline": "shipfit.spec.pipeline:Pipeline",
     "pricelist": "shipfit.spec.prices:PriceList",
-    "plan": "shipfit.sizing.plan:Plan",
+    "plan": "shipfit.sizing.planning.plan:Plan",
     "manifest": "shipfit.artifacts.manifest:Manifest",
     "channel": "shipfit.artifacts.manifest:Channel",
     "loadtestreport": "shipfit.loadtest.report:LoadTestReport",

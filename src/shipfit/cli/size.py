@@ -112,8 +112,9 @@ def size(
     with flag("--vllm-version"):
         sizing = size_of(facts, kind, scheme, settings, concurrency=concurrency)
     replica = Replica(facts, scheme, kind, replace(settings, tensor=gpus))
-    speed = _speed(replica, sizing, workload, concurrency) if workload and sizing.max_concurrency >= 1 else {}
-    emit({**_memory(sizing), **_NO_SPEED, **speed}, as_json=as_json, render=_render)
+    speed = _speed(replica, workload, concurrency) if workload else _NO_SPEED
+    chosen = {"model": model, "precision": scheme.name, "gpu": kind.name, "gpus": gpus * pipeline}
+    emit({**chosen, **_memory(sizing), **speed}, as_json=as_json, render=_render)
     if not sizing.fits:
         where = f"{gpus * pipeline} x {kind.name}"
         raise VerdictError(f"{model} in {scheme.name} does not fit {where}: {sizing.reasons[0]}")
@@ -130,7 +131,12 @@ class _Workload:
     tpot_s: float | None
 
 
-_NO_SPEED = {"ttft_ms": None, "tpot_ms": None, "output_tokens_per_s": None, "max_request_rate": None}
+_NO_SPEED: dict[str, float | None] = {
+    "ttft_ms": None,
+    "tpot_ms": None,
+    "output_tokens_per_s": None,
+    "max_request_rate": None,
+}
 
 
 def _workload(
@@ -198,19 +204,19 @@ def _context(context: int | None, facts: ModelFacts, workload: _Workload | None)
     return context
 
 
-def _speed(
-    replica: Replica, sizing: Sizing, workload: _Workload, concurrency: int | None
-) -> dict[str, float]:
+def _speed(replica: Replica, workload: _Workload, concurrency: int | None) -> dict[str, float | None]:
     """The speed of the workload: at a rate, or with always so many requests in flight, one by default."""
-    from shipfit.sizing import max_rate, serve, steady
+    from shipfit.sizing import max_rate, seats, serve, steady
 
     lengths = workload.tokens_in, workload.tokens_out
-    seats = min(float(sizing.max_num_seqs), sizing.max_concurrency)
+    held = seats(replica, *lengths)
+    if held < 1:
+        return _NO_SPEED
     if workload.rate:
-        speed = serve(replica, 1, workload.rate, *lengths, seats)
+        speed = serve(replica, 1, workload.rate, *lengths, held)
     else:
-        speed = steady(replica, concurrency or 1, *lengths, seats=seats)
-    most = max_rate(replica, *lengths, seats, ttft_s=workload.ttft_s, tpot_s=workload.tpot_s)
+        speed = steady(replica, concurrency or 1, *lengths, seats=held)
+    most = max_rate(replica, *lengths, held, ttft_s=workload.ttft_s, tpot_s=workload.tpot_s)
     return {
         "ttft_ms": round(speed.ttft_s * 1e3, 2),
         "tpot_ms": round(speed.tpot_s * 1e3, 3),
@@ -231,6 +237,7 @@ def _memory(sizing: Sizing) -> dict[str, Any]:
 
 
 def _render(facts: dict[str, Any]) -> None:
+    typer.echo(f"{facts['model']} in {facts['precision']} on {facts['gpus']} x {facts['gpu']}")
     for name in ("weights", "activation", "cuda_graph", "non_torch", "kv_cache"):
         typer.echo(f"{name.replace('_', ' '):12} {facts[f'{name}_gib']:9.2f} GiB a GPU")
     typer.echo(

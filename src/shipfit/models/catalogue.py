@@ -1,7 +1,11 @@
 """Configurations of well-known models, so that planning them needs no network.
 
-One JSON file a model: ``names`` (what users call it; fine-tunes of the same dimensions too), ``source`` (where the
-configuration was read) and ``config`` (the fields of its ``config.json`` that sizing reads).
+One JSON file a publisher, a list of its models: ``names`` (what users call a model; fine-tunes of the same dimensions
+too), ``source`` (where its configuration was read) and ``config`` (the fields of its ``config.json`` that sizing
+reads). Few are known only from memory: they have ``checked: false``, their source says so, and so does every plan.
+
+A name in here is planned without looking further. What the publisher has now is read by naming it: a folder that
+holds the ``config.json``, or a revision on the hub (``org/name@main``).
 """
 
 from __future__ import annotations
@@ -24,32 +28,36 @@ class Entry:
         names: what it is called in a spec.
         source: where its configuration was read.
         config: the fields of its ``config.json`` that sizing reads.
+        checked: whether it was read, or at least confirmed by what was measured; False: written from memory.
     """
 
     names: tuple[str, ...]
     source: str
     config: dict[str, Any]
+    checked: bool = True
 
 
 @cache
 def entries() -> tuple[Entry, ...]:
-    """All known models, by file name."""
-    return tuple(_read(path) for path in sorted(_FOLDER.glob("*.json")))
+    """All known models, by publisher and name."""
+    return tuple(entry for path in sorted(_FOLDER.glob("*.json")) for entry in _read(path))
 
 
 def find(text: str) -> Entry | None:
     """The known model of that name; None where it is not known.
 
-    The file of that name is looked at first: reading all takes tens of milliseconds.
+    The file of its publisher is looked at first: fine-tunes by others lie in the file of the model's own.
     """
-    path = _FOLDER / f"{re.sub('[/:]', '--', text)}.json"
-    if path.parent == _FOLDER and path.is_file():
-        entry = _read(path)
-        if text in entry.names:
-            return entry
-    return next((entry for entry in entries() if text in entry.names), None)
+    path = _FOLDER / f"{re.split('[/:]', text)[0]}.json"
+    own = _read(path) if path.parent == _FOLDER and path.is_file() else ()
+    return next((entry for entry in own if text in entry.names), None) or next(
+        (entry for entry in entries() if text in entry.names), None
+    )
 
 
-def _read(path: Path) -> Entry:
-    content = json.loads(path.read_bytes())
-    return Entry(tuple(content["names"]), content["source"], content["config"])
+@cache
+def _read(path: Path) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(tuple(each["names"]), each["source"], each["config"], each.get("checked", True))
+        for each in json.loads(path.read_bytes())
+    )

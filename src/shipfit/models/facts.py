@@ -240,6 +240,7 @@ class ModelFacts:
         quantization: how the checkpoint is quantized, if it is.
         rotary: the tables of its rotary position embeddings, each there once for all layers.
         multimodal: whether it takes images or sound too; sizing counts their towers, not their tokens.
+        checked: whether the facts were read, or at least confirmed by what was measured; ``source`` says so if not.
     """
 
     name: str
@@ -259,6 +260,7 @@ class ModelFacts:
     quantization: Quantization | None = None
     rotary: tuple[Rotary, ...] = ()
     multimodal: bool = False
+    checked: bool = True
 
     @property
     def parameters(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,7 +32,7 @@ def facts_of(reference: ModelReference) -> ModelFacts:
         EnvironmentFailure: the hub or the store is out of reach.
     """
     if known := catalogue.find(reference.text):
-        return read_config(known.config, reference.text, known.source)
+        return replace(read_config(known.config, reference.text, known.source), checked=known.checked)
     if reference.kind == "bundled":
         names = [name for entry in catalogue.entries() for name in entry.names if name.startswith("bundled:")]
         raise InputError(

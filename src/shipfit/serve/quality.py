@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from shipfit.artifacts import Manifest, Store, open_store, pulled_manifest, running
+from typing import TYPE_CHECKING
+
 from shipfit.core.errors import EnvironmentFailure
 from shipfit.core.paths import cache_dir
-from shipfit.core.progress import NoProgress
 from shipfit.sizing import Quality
 from shipfit.spec import Deployment
+
+if TYPE_CHECKING:
+    from shipfit.artifacts import Manifest, Store
 
 _FIGURES = {
     "mean_kl": "mean KL divergence {:.3f} nats a token",
@@ -29,7 +32,7 @@ def gate_quality(deployment: Deployment) -> Quality:
     """
     manifest = _stored(deployment) or _pulled(deployment)
     if manifest is None:
-        store = f"{deployment.store} is not asked" if deployment.store else f"{running.LABEL} does not run"
+        store = f"{deployment.store} is not asked" if deployment.store else "the embedded store does not run"
         raise EnvironmentFailure(f"{deployment.artifact} was not pulled to this machine, and {store}")
     figures = manifest.gate.figures
     loss = ", ".join(text.format(figures[name]) for name, text in _FIGURES.items() if name in figures)
@@ -43,10 +46,15 @@ def gate_quality(deployment: Deployment) -> Quality:
 def _stored(deployment: Deployment) -> Manifest | None:
     """The manifest that the channel points to, in a folder or the embedded store if it runs."""
     if deployment.store is None:
+        from shipfit.artifacts import Store, running
+
         found = running.read()
         return _of_channel(Store(running.objects(found.ports)), deployment) if found and found.alive else None
     if not deployment.store.startswith("file:"):
         return None
+    from shipfit.artifacts import open_store
+    from shipfit.core.progress import NoProgress
+
     with open_store(deployment.store, NoProgress()) as store:
         return _of_channel(store, deployment)
 
@@ -61,5 +69,9 @@ def _pulled(deployment: Deployment) -> Manifest | None:
     """The manifest of the copy that was pulled last."""
     name, _ = deployment.artifact_reference or ("", "")
     folders = sorted(cache_dir("artifacts", name).glob("*/"), key=lambda folder: folder.stat().st_mtime)
+    if not folders:
+        return None
+    from shipfit.artifacts import pulled_manifest
+
     known = (pulled_manifest(folder) for folder in reversed(folders))
     return next((manifest for manifest in known if manifest), None)

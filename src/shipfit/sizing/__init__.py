@@ -1,9 +1,10 @@
 """Sizing: the memory model, the speed model and the planner. Pure functions on facts, hardware and precisions."""
 
-from shipfit.sizing.cost import Prices
-from shipfit.sizing.options import Pool, served_as
-from shipfit.sizing.plan import Memory, Plan, PredictedSpeed, Quality, Rejected
-from shipfit.sizing.planner import make_plan
+from shipfit.sizing.planning.cost import Prices
+from shipfit.sizing.planning.options import Pool, served_as
+from shipfit.sizing.planning.plan import Memory, Plan, PredictedSpeed, Quality, Rejected
+from shipfit.sizing.planning.planner import make_plan
+from shipfit.sizing.seats import seats
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.size import Sizing, size
 from shipfit.sizing.speed import Replica, Speed, max_rate, serve, steady
@@ -22,6 +23,7 @@ __all__ = [
     "Speed",
     "make_plan",
     "max_rate",
+    "seats",
     "serve",
     "served_as",
     "size",

@@ -21,9 +21,13 @@ def _last(values: Sequence[float]) -> float:
     return values[-1]
 
 
+def _first_of(values: Sequence[float]) -> float:
+    return values[0]  # a draft model comes after the model itself
+
+
 # Figure, the text around it, and which of several counts.
 _FIGURES: tuple[tuple[str, str, Callable[[Sequence[float]], float]], ...] = (
-    ("weights_gib", rf"Model loading took {_GIB}", max),
+    ("weights_gib", rf"(?:Model loading|Loading model weights) took {_NUMBER} Gi?B", max),
     ("weights_gib", rf"(?:model weights take|weights memory:) {_GIB}", max),
     ("activation_gib", rf"(?:activation peak memory takes|torch peak memory increase:) {_GIB}", max),
     ("activation_gib", rf"{_GIB} for peak activation", max),
@@ -44,12 +48,12 @@ _FIGURES: tuple[tuple[str, str, Callable[[Sequence[float]], float]], ...] = (
     ("total_gib", rf"total_gpu_memory \({_GIB}\)", _last),
     ("total_gib", rf"has a total capacity of {_GIB}", _last),
     ("max_num_batched_tokens", rf"Chunked prefill is enabled with max_num_batched_tokens={_NUMBER}", _last),
-    ("max_model_len", rf"Using max model len {_NUMBER}", _last),
+    ("max_model_len", rf"Using max model len {_NUMBER}", _first_of),
 )
 _PATTERNS = [(name, re.compile(pattern), pick) for name, pattern, pick in _FIGURES]
 
 _VERSION = re.compile(
-    r"(?:vLLM (?:API )?server version|LLM engine \(v|█\s+version) ?(\d+\.\d+\.\d+(?:\.?(?:post|rc|dev)\d+)?)"
+    r"(?:vLLM (?:API )?server version|LLM engine \(v|█\s+version) ?(\d+\.\d+\.\d+(?:\.?(?:post|rc|dev)\d+)*)"
 )
 _ENGINE = re.compile(r"Initializing a (V[01]) LLM engine")
 _CONFIG = re.compile(r"LLM engine \(v.*?with config: (.*)")
@@ -71,7 +75,7 @@ _ENDS = (
     ("config_rejected", re.compile(r"validation errors? for|must be divisible by|is not supported for")),
     ("failed_other", re.compile(r"\b\w*(?:Error|Exception): \S")),
 )
-_SERVED = re.compile(r"Application startup complete|init engine \(profile, create kv cache")
+_SERVED = re.compile(r"Application startup complete|init engine (?:\(profile|took)")
 _CAPTURING = re.compile(r"Capturing CUDA graph")
 
 COLUMNS = (
@@ -111,6 +115,11 @@ class StartupLog:
     def model(self) -> str | None:
         """The model, as it was named to vLLM."""
         return self.options.get("model") or self.options.get("model_tag")
+
+    @property
+    def speculative(self) -> bool:
+        """Whether a draft model was loaded with it, which the figures then include."""
+        return "speculative_config" in self.options
 
     def number(self, name: str) -> float | None:
         """A figure or an option that is a number; None where the log does not say it."""
@@ -188,6 +197,7 @@ def log_row(log: StartupLog, gpu: str, source: str) -> dict[str, str]:
         "outcome_detail": log.detail[:300],
         "evidence": "raw_log",
         "source": source,
+        "notes": "speculative decoding" if log.speculative else "",
     }
     values |= {name: figures[name] for name in COLUMNS if name in figures and name not in values}
     return {name: _text(values.get(name)) for name in COLUMNS}

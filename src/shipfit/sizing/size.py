@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from shipfit.hardware import Gpu
 from shipfit.models import ModelFacts
 from shipfit.precision import Scheme
-from shipfit.sizing import memory
-from shipfit.sizing.graphs import probe_blocks
-from shipfit.sizing.kv_cache import KvCache, kv_cache, kv_format
+from shipfit.sizing.memory import parts
+from shipfit.sizing.memory.graphs import probe_blocks
+from shipfit.sizing.memory.kv_cache import KvCache, kv_cache, kv_format
+from shipfit.sizing.memory.term import GIB, Term, total_gib
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.start import Start, start
 from shipfit.sizing.support import refusals
-from shipfit.sizing.term import GIB, Term, total_gib
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def size(
     utilization = settings.utilization or begun.release.gpu_memory_utilization
     room = _Room(
         gpu=gpu,
-        parts=memory.terms(facts, gpu, scheme, settings, begun),
+        parts=parts.terms(facts, gpu, scheme, settings, begun),
         usable=gpu.memory_gib * utilization / sharers,
         whole=gpu.memory_gib / sharers,
         start=begun,

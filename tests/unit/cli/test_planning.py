@@ -10,7 +10,7 @@ from shipfit.cli import main
 
 SIZE = ["size", "--model", "meta-llama/Llama-3.1-8B", "--gpu", "L40S", "--precision", "fp8-w8a8"]
 KEYS = {
-    "weights_gib", "activation_gib", "cuda_graph_gib", "non_torch_gib", "kv_cache_gib", "kv_cache_tokens",
+    "model", "precision", "gpu", "gpus", "weights_gib", "activation_gib", "cuda_graph_gib", "non_torch_gib", "kv_cache_gib", "kv_cache_tokens",
     "max_concurrency", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "fits", "reasons",
     "ttft_ms", "tpot_ms", "output_tokens_per_s", "max_request_rate",
 }  # fmt: skip
@@ -42,7 +42,9 @@ def test_size_prints_its_facts_and_exits_1_where_it_does_not_fit(capsys) -> None
 
 def test_size_without_a_precision_takes_that_of_the_checkpoint(capsys) -> None:
     assert main.run([*SIZE[:-2], "--json"]) == 0
-    assert 14.9 < json.loads(capsys.readouterr().out)["weights_gib"] < 15.1
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["precision"] == "bf16"
+    assert 14.9 < facts["weights_gib"] < 15.1
     words = ["size", "--model", "RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8-dynamic", "--gpu", "L40S", "--json"]
     assert main.run(words) == 0
     assert 8.4 < json.loads(capsys.readouterr().out)["weights_gib"] < 8.6

@@ -166,6 +166,23 @@ def test_what_is_no_start_up_log_is_said_in_one_line(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_draft_model_is_told_apart_from_the_model() -> None:
+    draft = "speculative_config=SpeculativeConfig(method='eagle', model='org/draft', num_spec_tokens=3)"
+    config = CONFIG.replace("speculative_config=None", draft).replace("max_seq_len=8192, ", "")
+    log = parse("INFO Using max model len 98304", "INFO Using max model len 262144", config)
+    assert ("org/model", 98304, True) == (log.model, log_settings(log).context, log.speculative)
+    assert log_row(log, "", "")["notes"] == "speculative decoding"
+    assert not parse(CONFIG).speculative
+
+
+@pytest.mark.parametrize("version", ["0.19.2rc1.dev8", "0.8.5.post1", "0.10.1.dev1", "0.32.0"])
+def test_releases_between_releases(version: str) -> None:
+    log = parse(
+        CONFIG.replace("v0.19.0", f"v{version}+g4b7f5ea1a"), "INFO Loading model weights took 9.1948 GB"
+    )
+    assert (version, 9.1948) == (log.version, log.figures["weights_gib"])
+
+
 def test_a_namespace_of_arguments() -> None:
     log = parse(
         "INFO [api_server.py:1043] vLLM API server version 0.8.5.post1",

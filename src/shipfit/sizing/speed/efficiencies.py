@@ -47,7 +47,9 @@ class Everywhere(Section):
     cache_attention: Share
     narrow_reading: NonNegativeFloat
     narrow_computing: NonNegativeFloat
-    experts_s: dict[KernelKind, NonNegativeFloat]
+    experts_evenness: PositiveFloat
+    experts_s: NonNegativeFloat
+    fused_experts_s: NonNegativeFloat
     link: Share
     pcie_all_reduce_s: NonNegativeFloat
     latent_s: NonNegativeFloat

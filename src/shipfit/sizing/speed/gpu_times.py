@@ -4,7 +4,8 @@
     step   = kernels + launches of each block + all-reduces + the engine's own work
 
 The roofline model (Williams, Waterman, Patterson, "Roofline", 2009) takes the larger of reading and computing; their
-sum fits measured steps better, as small batches fill neither the memory's queues nor the matrix units.
+sum fits measured steps better, as small batches fill neither the memory's queues nor the matrix units. What stages of
+pipeline parallelism send each other, one hidden state a token, is left out.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _RATES: dict[KernelKind, tuple[str, ...]] = {
     "fp4": ("fp4",),
 }
 """The formats whose compute rate counts, the first that the GPU has."""
+_SOME = 1e-9
+"""Stands for no expert that a token leaves out."""
 
 
 class GpuTimes:
@@ -45,7 +48,9 @@ class GpuTimes:
         bandwidth = gpu.bandwidth_gb_s * 1e9
         wide = _rate(gpu, "wide")
         self.request_s, self.crowding = release.request_s, everywhere.crowding
-        self._stages, self._budget, self._idle = settings.pipeline, budget, work.idle
+        self._stages, self._budget = settings.pipeline, budget
+        self._evenness = everywhere.experts_evenness
+        self._touches = -math.log(max(work.idle, _SOME)) / self._evenness
         self._attention, self._spread = work.attention, work.expert_spread
         self._cache_byte_s = 1 / (bandwidth * everywhere.cache_reading)
         self._score_s = 1 / (wide * everywhere.cache_attention)
@@ -57,14 +62,15 @@ class GpuTimes:
         narrow = 1 + everywhere.narrow_reading / work.expert_width
         self._experts_s = expert_read / own.experts_reading * narrow
         expert_token *= (1 + everywhere.narrow_computing / work.expert_width) / own.experts_computing
+        fused = any(each.kernel == "fp4" for each in work.experts)
+        routing_s = everywhere.fused_experts_s if fused else everywhere.experts_s
         meet_s, send_s = _all_reduce(gpu, settings.tensor, own, known)
 
         self._fixed_s = (
             dense_read
             + head_read
             + work.blocks * own.block_s
-            + work.expert_layers
-            * max((everywhere.experts_s[each.kernel] for each in work.experts), default=0.0)
+            + work.expert_layers * routing_s
             + work.latent_layers * everywhere.latent_s
             + work.reductions * meet_s
             + release.step_s
@@ -132,8 +138,12 @@ class GpuTimes:
         return max(self._budget - beside, 1)
 
     def _touched_s(self, tokens: float) -> float:
-        """Seconds to read the experts that any of so many tokens passes through, were they drawn at random."""
-        share = 1 - self._idle**tokens
+        """Seconds to read the experts that any of so many tokens passes through.
+
+        Were all experts as likely, each would be left out by exp(-touches); likelihoods that are spread by a gamma
+        distribution of this shape make a power of it (Greenwood, Yule, 1920).
+        """
+        share = 1 - (1 + self._touches * tokens) ** -self._evenness
         fullest = share + self._spread * math.sqrt(share * (1 - share))
         return float(self._experts_s * min(fullest, 1.0))
 

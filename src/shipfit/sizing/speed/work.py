@@ -14,10 +14,10 @@ from statistics import NormalDist
 from shipfit.hardware import Gpu
 from shipfit.models import Cache, CacheKind, Format, ModelFacts, Weight
 from shipfit.precision import Scheme, compute_format
-from shipfit.sizing.kv_cache import kv_format
+from shipfit.sizing.memory.kv_cache import kv_format
+from shipfit.sizing.memory.shards import Holder, kv_heads_per_gpu
 from shipfit.sizing.releases import release
 from shipfit.sizing.settings import Settings
-from shipfit.sizing.shards import Holder, kv_heads_per_gpu
 from shipfit.sizing.speed.efficiencies import KernelKind
 
 _WIDE_BYTES = 2

@@ -84,6 +84,17 @@ def test_a_single_token_reads_its_own_experts_only(replica: MakeReplica) -> None
     assert many > 2 * one
 
 
+def test_a_batch_shares_experts_and_a_long_prompt_reads_nearly_all(replica: MakeReplica) -> None:
+    one = replica(SPARSE, "bf16", "H100-SXM5-80GB")
+    read = [
+        step_s(one, batch, 1) - batch * (step_s(one, 100_001, 1) - step_s(one, 100_000, 1))
+        for batch in (0, 1, 8, 64)
+    ]
+    first, eight, many = (each - read[0] for each in read[1:])
+    assert first < eight < 8 * first
+    assert eight < many < 128 / 8 * first
+
+
 def test_the_fullest_gpu_of_expert_parallelism_counts(replica: MakeReplica) -> None:
     shared, apart = (
         step_s(replica(SPARSE, "bf16", "H100-SXM5-80GB", tensor=4, expert_parallel=each), 4, 1)
