@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # pip reads this setting by itself; uv does not.
 FIND_LINKS := $(foreach link,$(PIP_FIND_LINKS),--find-links $(link))
 
-.PHONY: help demo test unit integration check format docs bench bench-sizing lock clean
+.PHONY: help demo test unit integration check format docs bench bench-sizing fit-speed lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -49,6 +49,9 @@ bench: $(VENV)/ready ## benchmarks, as ratios within one run
 
 bench-sizing: $(VENV)/ready ## how right the sizing model is; writes docs/accuracy.md (DATA=FOLDER: scores other rows)
 	@$(BIN)/python -m benchmarks.sizing $(if $(DATA),--data $(DATA))
+
+fit-speed: $(VENV)/ready ## fit the speed model to measured rows, with cross-validation (DATA=FOLDER: other rows)
+	@$(BIN)/python -m scripts.fit_speed $(DATA)
 
 lock: $(VENV)/ready ## resolve every lock file anew from versions.txt
 	PATH="$(BIN):$$PATH" scripts/lock
