@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from benchmarks.sizing.rows import Row
 from benchmarks.sizing.scores import Figure, Label, Timed
 from benchmarks.sizing.subjects import Subject, UnscorableError, speed_subject
 from shipfit.core.errors import ShipfitError
-from shipfit.sizing import Replica, Speed, size, steady
+from shipfit.sizing import Replica, Speed, seats, steady
 
 _TOTALS = re.compile(r"requests (\d+), input tokens (\d+), generated (\d+)")
 BURST = "all requests at once"
@@ -70,19 +69,15 @@ def read_runs(rows: Iterable[Row]) -> tuple[list[Run], list[tuple[Row, str]]]:
 def set_up(run: Run) -> tuple[Replica, float]:
     """The replica of a run, and how many requests it takes in at once.
 
-    vLLM takes a request in once its prompt fits, so that the KV cache holds requests of the mean length.
-
     Raises:
         UnscorableError: what is run cannot be sized.
     """
     subject = run.subject
-    mean = run.tokens_in + math.ceil(run.tokens_out / 2)
+    replica = Replica(subject.facts, subject.scheme, subject.gpu, subject.settings)
     try:
-        held = size(subject.facts, subject.gpu, subject.scheme, replace(subject.settings, context=mean))
+        return replica, max(1.0, seats(replica, run.tokens_in, run.tokens_out))
     except ShipfitError as error:
         raise UnscorableError(str(error)) from None
-    seats = max(1.0, min(held.max_concurrency, held.max_num_seqs))
-    return Replica(subject.facts, subject.scheme, subject.gpu, subject.settings), seats
 
 
 def predict(run: Run) -> Speed:
@@ -91,8 +86,8 @@ def predict(run: Run) -> Speed:
     Raises:
         UnscorableError: what is run cannot be sized.
     """
-    replica, seats = set_up(run)
-    return steady(replica, run.concurrency, run.tokens_in, run.tokens_out, seats=seats)
+    replica, held = set_up(run)
+    return steady(replica, run.concurrency, run.tokens_in, run.tokens_out, seats=held)
 
 
 def score_speed(

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shipfit.core.progress import Progress, ProgressStyle, make_progress
+
+if TYPE_CHECKING:
+    from shipfit.hardware import Gpu
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
 DeploymentFile = Annotated[
@@ -47,6 +50,20 @@ def emit(facts: dict[str, Any], *, as_json: bool, render: Callable[[dict[str, An
         sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     else:
         render(facts)
+
+
+def require_cores(gpu: Gpu, gpus: int) -> None:
+    """Refuse more of a processor's cores than this machine has; ``--gpus`` counts them.
+
+    Raises:
+        InputError: names the flag.
+    """
+    from shipfit.core.errors import InputError
+
+    if gpu.cpu and gpus > gpu.cpu.cores:
+        raise InputError(
+            f"is {gpus}, and this machine has {gpu.cpu.cores} cores", hint="lower it", where="--gpus"
+        )
 
 
 @contextmanager

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shipfit.cli.context import AsJson, emit, flag
+from shipfit.cli.context import AsJson, emit, flag, require_cores
+from shipfit.core.units import GIB
 
 if TYPE_CHECKING:
     from shipfit.hardware import Gpu
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def fit(
     gpu: Annotated[str, typer.Option(help="A GPU of the catalogue (shipfit gpus), or cpu.")],
-    gpus: Annotated[int, typer.Option(min=1, max=1024, help="GPUs that share the model.")] = 1,
+    gpus: Annotated[int, typer.Option(min=1, max=1024, help="GPUs that share the model; of cpu, cores.")] = 1,
     context: Annotated[int, typer.Option(min=1, max=10_000_000, help="Tokens of a request.")] = 8192,
     as_json: AsJson = False,
 ) -> None:
@@ -28,6 +29,7 @@ def fit(
 
     with flag("--gpu"):
         kind = gpu_of(gpu)
+    require_cores(kind, gpus)
     models = [_model(facts, kind, gpus, context) for facts in _models()]
     facts = {
         "gpu": kind.name,
@@ -86,7 +88,7 @@ def _fit(facts: ModelFacts, gpu: Gpu, settings: Settings, bits: int) -> dict[str
     for scheme in schemes().values():
         if scheme.bits != bits or (scheme.name != own if facts.quantization else not scheme.automatic):
             continue
-        if weight_bytes(facts, scheme, settings, gpu.capability) > gpu.memory_gib * 2**30:
+        if weight_bytes(facts, scheme, settings, gpu.capability) > gpu.memory_gib * GIB:
             return None  # others of the width weigh about the same: seen without sizing the rest
         sizing = size(facts, gpu, scheme, settings)
         if sizing.fits:

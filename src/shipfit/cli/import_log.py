@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,7 +42,7 @@ def import_log(
 
     with flag(str(file)):
         log = parse_log(_read(file))
-        name = model or _model(log)
+        name = _model(log) if model is None else model
         kind = _gpu(log, gpu)
         facts = load_facts(name)
         scheme = _scheme(log, facts, kind)
@@ -67,9 +68,11 @@ def _read(file: Path) -> str:
 
     try:
         with file.open("rb") as stream:
-            return stream.read(_MAX_BYTES).decode("utf-8", "replace")
+            data = stream.read(_MAX_BYTES)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", hint="name a file that vLLM printed") from None
+    # what PowerShell redirects to a file is UTF-16
+    return data.decode("utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8", "replace")
 
 
 def _model(log: StartupLog) -> str:

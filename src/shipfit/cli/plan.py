@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shipfit.cli.context import AsJson, DeploymentFile, emit
+from shipfit.cli.context import AsJson, DeploymentFile, emit, flag
 
 if TYPE_CHECKING:
     from shipfit.sizing import Plan
@@ -41,7 +41,8 @@ def plan(
     if html:
         from shipfit.cli.plan_page import write_page
 
-        write_page(html, made)
+        with flag("--html"):
+            write_page(html, made)
 
     def render(facts: dict[str, Any]) -> None:
         from shipfit.cli.plan_text import print_explained, print_plan

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from shipfit.core.errors import InputError
 from shipfit.core.paths import write_atomically
 from shipfit.sizing import Plan
 from shipfit.sizing.planning.plan import Term
@@ -32,7 +33,12 @@ def write_page(path: Path, plan: Plan) -> None:
 
     Raises:
         EnvironmentFailure: the disk is full or the folder not writable.
+        InputError: the folder does not exist, or the path is one.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", hint="name a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {path.parent}", hint="make it, or name another")
     write_atomically(path, render(plan))
 
 

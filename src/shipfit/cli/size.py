@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from shipfit.cli.context import AsJson, emit, flag
+from shipfit.cli.context import AsJson, emit, flag, require_cores
 
 if TYPE_CHECKING:
     from shipfit.hardware import Gpu
@@ -97,6 +97,9 @@ def size(
         raise InputError(
             "is missing", hint="speed needs more than the memory of a GPU: name it", where="--gpu"
         )
+    require_cores(kind, gpus)
+    if kind.cpu and pipeline > 1:
+        raise InputError("is for GPUs: a processor has no stages", hint="leave it out", where="--pipeline")
     scheme = _scheme(precision, facts, kind)
     settings = Settings(
         tensor=1 if kind.cpu else gpus,

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from shipfit.cli.context import AsJson, DeploymentFile, emit
+from shipfit.core.units import GIB
 
 
 def status(file: DeploymentFile, as_json: AsJson = False) -> None:
@@ -41,7 +42,7 @@ def _render(facts: dict[str, Any]) -> None:
             _age(each["since"]),
             str(each["pid"] or "-"),
             str(each["restarts"]),
-            f"{each['resident_bytes'] / 2**30:.2f} GiB",
+            f"{each['resident_bytes'] / GIB:.2f} GiB",
             each["address"].rpartition("/")[2],
         )
     console.print(table)

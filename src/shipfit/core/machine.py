@@ -11,8 +11,7 @@ from pathlib import Path
 import psutil
 
 from shipfit.core import paths
-
-GIB = 2**30
+from shipfit.core.units import GIB
 
 
 @dataclass(frozen=True)

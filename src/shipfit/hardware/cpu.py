@@ -23,7 +23,8 @@ from pydantic import ValidationError
 
 from shipfit.core.errors import EnvironmentFailure
 from shipfit.core.paths import cache_dir, write_atomically
-from shipfit.hardware.gpu import GIB, Cpu, Gpu
+from shipfit.core.units import GIB
+from shipfit.hardware.gpu import Cpu, Gpu
 
 _CPUINFO = Path("/proc/cpuinfo")
 _BUFFER = (

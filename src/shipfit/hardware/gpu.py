@@ -8,8 +8,6 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from shipfit.spec.base import Document, Section
 
-GIB = 2**30
-
 UNMEASURED_SHARE = 0.919
 """Usable GiB over the label's GB where nobody measured it: the least of those measured (A10G: 22.06 of 24)."""
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shipfit.artifacts import Manifest
 from shipfit.core.paths import write_atomically
+from shipfit.core.units import GIB
 from shipfit.loadtest import charts
 from shipfit.loadtest.report import Check, LoadTestReport
 from shipfit.sizing import Plan
@@ -57,7 +58,7 @@ def render(report: LoadTestReport, plan: Plan, manifest: Manifest | None = None)
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters |= {"number": number, "gib": lambda count: number(count / 2**30), "share": share}
+    jinja.filters |= {"number": number, "gib": lambda count: number(count / GIB), "share": share}
     return jinja.get_template("report.html.jinja").render(
         report=report,
         plan=plan,

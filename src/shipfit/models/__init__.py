@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from shipfit.models.facts import (
     Cache,
     CacheKind,
-    Experts,
     Format,
     ModelFacts,
     Quantization,
@@ -17,7 +16,7 @@ from shipfit.models.facts import (
     State,
     Weight,
 )
-from shipfit.models.reference import ModelReference, parse
+from shipfit.models.reference import parse
 from shipfit.models.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Cache",
     "CacheKind",
-    "Experts",
     "Format",
     "ModelFacts",
-    "ModelReference",
     "Quantization",
     "Rotary",
     "Snapshot",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
+from shipfit.core.errors import EnvironmentFailure, InputError, ShipfitError, from_os_error
 
 TIMEOUT_S = 5
 """Seconds to wait for an answer before saying that there is none."""
@@ -55,12 +55,13 @@ class LocalFiles:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise from_os_error(error, "reading") from error
+            raise _unreadable(error) from error
 
     def whole(self, name: str) -> bytes | None:
         """A file's content; None where it is not there.
 
         Raises:
+            InputError: it is a folder.
             EnvironmentFailure: it cannot be read.
         """
         try:
@@ -68,12 +69,13 @@ class LocalFiles:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise from_os_error(error, "reading") from error
+            raise _unreadable(error) from error
 
     def part(self, name: str, offset: int, length: int) -> bytes:
         """Bytes of a file that is there, fewer at its end.
 
         Raises:
+            InputError: it is a folder.
             EnvironmentFailure: it cannot be read.
         """
         try:
@@ -81,7 +83,15 @@ class LocalFiles:
                 stream.seek(offset)
                 return stream.read(length)
         except OSError as error:
-            raise from_os_error(error, "reading") from error
+            raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> ShipfitError:
+    if isinstance(error, IsADirectoryError):
+        return InputError(
+            "is a folder, not a file", hint="download the model again", where=str(error.filename)
+        )
+    return from_os_error(error, "reading")
 
 
 class StoreFiles:

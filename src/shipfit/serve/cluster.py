@@ -7,6 +7,7 @@ slices by MIG among them; less what its pods ask for.
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -30,8 +31,12 @@ def free_gpus() -> dict[str, tuple[int, ...]]:
     """Free GPUs of the cluster that kubectl's current context names: by kind, how many on each node.
 
     Raises:
-        EnvironmentFailure: there is no kubectl, or the cluster does not answer.
+        EnvironmentFailure: there is no kubectl, or the cluster does not answer with nodes and pods.
     """
+    if shutil.which("kubectl") is None:
+        raise EnvironmentFailure(
+            "there is no kubectl on the PATH", hint="install it, or name the GPUs under hardware"
+        )
     words = ["kubectl", "get", "nodes,pods", "--all-namespaces", "--output=json"]
     lines: list[str] = []
     argv = [*words, f"--request-timeout={_TIMEOUT_S}s"]
@@ -42,7 +47,13 @@ def free_gpus() -> dict[str, tuple[int, ...]]:
                 f"{' '.join(words)} {describe_exit(code)}: {(kubectl.tail or ['(it printed nothing)'])[-1]}",
                 hint="name the cluster by KUBECONFIG or `kubectl config use-context`",
             )
-    return count_free(json.loads("\n".join(lines))["items"])
+    try:
+        return count_free(json.loads("\n".join(lines))["items"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EnvironmentFailure(
+            f"{' '.join(words)} did not print nodes and pods ({type(error).__name__}: {error})",
+            hint="run it by hand and see",
+        ) from error
 
 
 def count_free(items: list[dict[str, Any]]) -> dict[str, tuple[int, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shipfit.core.errors import EnvironmentFailure
+from shipfit.core.units import GIB
 from shipfit.serve import sessions
 from shipfit.serve.folder import ROUTER, Folder
 
@@ -46,7 +47,7 @@ def measured_memory(name: str) -> list[ReplicaMemory]:
             checkpoint_gib=child.figures.checkpoint_gib,
             kv_cache_gib=child.figures.kv_cache_gib,
             kv_cache_tokens=child.figures.kv_cache_tokens,
-            resident_gib=sessions.resident_bytes(child.session) / 2**30 if child.session else 0.0,
+            resident_gib=sessions.resident_bytes(child.session) / GIB if child.session else 0.0,
         )
         for child in status.children
         if child.name != ROUTER

@@ -120,7 +120,10 @@ def _prices(prices: PriceList, pools: Sequence[Pool]) -> Prices:
     known: dict[str, float] = {}
     for number, price in enumerate(prices.prices):
         with blame(prices, "prices", number, "gpu"):
-            known[price.gpu if price.gpu == CPU else gpu(price.gpu).name] = price.hour
+            name = price.gpu if price.gpu == CPU else gpu(price.gpu).name
+            if name in known:
+                raise InputError(f"is {name} once more", hint="keep one price of it")
+        known[name] = price.hour
     for pool in pools:
         if pool.gpu.name not in known:
             with blame(prices, "prices"):

@@ -6,6 +6,7 @@ of a replica each say theirs, the fullest GPU counts, as it does for vLLM itself
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -58,7 +59,8 @@ _VERSION = re.compile(
 _ENGINE = re.compile(r"Initializing a (V[01]) LLM engine")
 _CONFIG = re.compile(r"LLM engine \(v.*?with config: (.*)")
 _ARGUMENTS = re.compile(r"(?:non-default args: |\bargs: Namespace)(.*)")
-_VALUE = re.compile(r"""['"]?\b(\w+)\b['"]?\s*[=:]\s*(?:'([^']*)'|"([^"]*)"|([^\s,'"{}()\[\]]+))""")
+_VALUE = re.compile(r"""['"]?\b(\w+)\b['"]?\s*[=:]\s*(?:'([^']*)'|"([^"]*)"|([^\s,'"{}()\[\]\\]+))""")
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 # What ends a start, how it is called in a row, and the lines that say so; the first that is found counts.
 _ENDS = (
@@ -122,13 +124,14 @@ class StartupLog:
         return "speculative_config" in self.options
 
     def number(self, name: str) -> float | None:
-        """A figure or an option that is a number; None where the log does not say it."""
+        """A figure, or an option that is a number above zero; None where the log does not say it."""
         if name in self.figures:
             return self.figures[name]
         try:
-            return float(self.options[name])
+            value = float(self.options[name])
         except (KeyError, ValueError):
             return None
+        return value if 0 < value < math.inf else None
 
     def whole(self, name: str) -> int | None:
         """The same as a whole number."""
@@ -147,7 +150,7 @@ def parse_log(text: str) -> StartupLog:
     Raises:
         InputError: it is not one: no line of it names a release, a configuration or measured memory.
     """
-    lines = text.splitlines()
+    lines = _COLOUR.sub("", text).splitlines()
     version, engine = _first(_VERSION, lines), _first(_ENGINE, lines)
     options = _options(lines)
     figures = _figures(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -11,12 +10,12 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 
 from shipfit.core.data import read_yaml
 from shipfit.core.errors import InputError
+from shipfit.core.versions import release_numbers
 from shipfit.hardware import Gpu
 from shipfit.models import ModelFacts
 from shipfit.spec.base import Section
 
 _FILE = Path(__file__).with_name("releases.yaml")
-_VERSION = re.compile(r"v?(\d+(?:\.\d+)+)")
 
 
 class Batch(Section):
@@ -162,10 +161,7 @@ def release(version: str | None = None) -> Release:
     known = _releases()
     if version is None:
         return next(reversed(known.values()))
-    found = _VERSION.match(version)
-    if found is None:
-        raise InputError(f"{version!r} is no release of vLLM", hint="write it as 0.32.0")
-    wanted = _numbers(found[1])
+    wanted = release_numbers(version)
     older = [each for numbers, each in known.items() if numbers <= wanted]
     if not older:
         names = ", ".join(each.version for each in known.values())
@@ -183,9 +179,5 @@ def _releases() -> dict[tuple[int, ...], Release]:
     for entry in read_yaml(_FILE)["releases"]:
         values |= entry
         complete = Release.model_validate(values)
-        known[_numbers(complete.version)] = complete
+        known[release_numbers(complete.version)] = complete
     return known
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))

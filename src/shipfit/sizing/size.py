@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from shipfit.core.units import GIB
 from shipfit.hardware import Gpu
 from shipfit.models import ModelFacts
 from shipfit.precision import Scheme
 from shipfit.sizing.memory import parts
 from shipfit.sizing.memory.graphs import probe_blocks
 from shipfit.sizing.memory.kv_cache import KvCache, kv_cache, kv_format
-from shipfit.sizing.memory.term import GIB, Term, total_gib
+from shipfit.sizing.memory.term import Term, total_gib
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.start import Start, start
 from shipfit.sizing.support import refusals
@@ -141,7 +142,7 @@ def size(
     Raises:
         InputError: the version in the settings is not known.
     """
-    begun = start(facts, gpu, settings, concurrency)
+    begun = start(facts, gpu, settings)
     utilization = settings.utilization or begun.release.gpu_memory_utilization
     room = _Room(
         gpu=gpu,
@@ -219,6 +220,11 @@ def _cache_reasons(room: _Room) -> list[str]:
         return [
             f"a request of {cache.context:,} tokens takes {request:.2f} GiB of KV cache "
             f"and {room.left:.2f} GiB are left"
+        ]
+    if room.concurrency and room.start.sequences < room.concurrency:
+        return [
+            f"vLLM takes in {room.start.sequences:,} requests at once (max_num_seqs), and {room.concurrency:,} are "
+            "asked for"
         ]
     if room.concurrency and held < room.concurrency:
         return [

@@ -9,9 +9,6 @@ from shipfit.models import ModelFacts
 from shipfit.sizing.releases import Release, release
 from shipfit.sizing.settings import Settings
 
-LEAST_SEQUENCES = 8
-"""Requests that vLLM is told to take in at once, at least: fewer save nothing and queue when arrivals cluster."""
-
 
 @dataclass(frozen=True)
 class Start:
@@ -30,17 +27,16 @@ class Start:
     sequences: int
 
 
-def start(facts: ModelFacts, gpu: Gpu, settings: Settings, concurrency: int | None = None) -> Start:
+def start(facts: ModelFacts, gpu: Gpu, settings: Settings) -> Start:
     """How a replica runs with these settings.
 
     A step takes in what the settings say, else what vLLM decides itself (vllm/engine/arg_utils.py,
-    _set_default_max_num_seqs_and_batched_tokens_args); fewer sequences where less concurrency is asked for.
+    _set_default_max_num_seqs_and_batched_tokens_args).
 
     Args:
         facts: the model.
         gpu: the kind of GPU.
         settings: how the replica is started.
-        concurrency: requests that must fit at once, if that was asked.
 
     Raises:
         InputError: the version in the settings is not known.
@@ -49,10 +45,6 @@ def start(facts: ModelFacts, gpu: Gpu, settings: Settings, concurrency: int | No
     context = settings.context or facts.max_position_embeddings
     own = engine.batch(gpu, context)
     sequences = settings.max_num_seqs
-    if sequences is None and concurrency is not None:
-        # the next power of two: a concurrency is a mean, arrivals cluster
-        wanted = max(LEAST_SEQUENCES, 1 << (concurrency - 1).bit_length())
-        sequences = min(own.max_num_seqs, wanted)
     tokens = settings.max_num_batched_tokens
     if tokens is None:
         tokens = min(own.max_num_batched_tokens, (sequences or own.max_num_seqs) * context)

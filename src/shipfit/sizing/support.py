@@ -9,11 +9,8 @@ from itertools import groupby
 from shipfit.hardware import Gpu
 from shipfit.models import CacheKind, ModelFacts, Split, Weight
 from shipfit.precision import FP8_KV_CACHE, Layout, Matrix, Scheme, choose
-from shipfit.sizing.memory.weights import kv_heads_per_gpu, weight_format
+from shipfit.sizing.memory.shards import VOCABULARY_MULTIPLE, kv_heads_per_gpu, weight_format
 from shipfit.sizing.settings import Settings
-
-VOCABULARY_MULTIPLE = 64
-"""Rows of embedding and head are padded to it (vocab_parallel_embedding.py, DEFAULT_VOCAB_PADDING_SIZE)."""
 
 
 def refusals(facts: ModelFacts, gpu: Gpu, scheme: Scheme, settings: Settings) -> list[str]:

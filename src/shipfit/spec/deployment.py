@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from shipfit.spec.base import Document, Name, Section
+from shipfit.spec.base import Document, Name, Positive, Section
 from shipfit.spec.precision import Precision
 
 
@@ -15,7 +15,7 @@ class Hardware(Section):
 
     gpu: str
     """Name in the GPU catalogue (`shipfit gpus` lists it), such as `A100-SXM4-80GB`; `cpu` for this machine."""
-    count: PositiveInt = 1
+    count: Annotated[int, Field(ge=1, le=16384)] = 1
     """How many of them there are (for `cpu`: how many cores may be used)."""
     per_machine: PositiveInt | None = None
     """How many of them one machine has; left out, as many as a usual machine of that kind has."""
@@ -33,11 +33,11 @@ class Promise(Section):
 class Slo(Section):
     """The limits that a load test judges by. Times are in milliseconds; a limit left out is not judged."""
 
-    ttft_p95_ms: PositiveFloat | None = None
+    ttft_p95_ms: Positive | None = None
     """Time to first token, 95th percentile, counted from when the request was due."""
-    tpot_p95_ms: PositiveFloat | None = None
+    tpot_p95_ms: Positive | None = None
     """Time per output token after the first, 95th percentile."""
-    e2e_p95_ms: PositiveFloat | None = None
+    e2e_p95_ms: Positive | None = None
     """Whole request, 95th percentile, counted from when the request was due."""
     error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Largest share of requests that may fail."""
@@ -46,7 +46,7 @@ class Slo(Section):
 class Workload(Section):
     """The traffic of a load test: arrivals are a Poisson process, whatever the server does (open loop)."""
 
-    request_rate: PositiveFloat
+    request_rate: Positive
     """Requests a second."""
     input_tokens: PositiveInt
     """Tokens of a prompt."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import Field, field_validator
 
-from shipfit.spec.base import Document, Section
+from shipfit.spec.base import Document, Positive, Section
 
 
 class Price(Section):
@@ -15,7 +15,7 @@ class Price(Section):
 
     gpu: str
     """Name in the GPU catalogue (`shipfit gpus` lists it); `cpu` for a core of this machine."""
-    hour: PositiveFloat
+    hour: Positive
     """For one of them, an hour."""
 
 

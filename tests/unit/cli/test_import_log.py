@@ -79,3 +79,36 @@ def test_what_is_no_log_is_said_in_one_line(tmp_path: Path, capsys) -> None:
     assert f"{tmp_path}/notes.txt: is not a start-up log of vLLM" in capsys.readouterr().err
     assert main.run(["import-log", str(tmp_path / "none.log")]) == 2
     assert "none.log: cannot be read: No such file" in capsys.readouterr().err
+
+
+NAMED = LOG.replace("MODEL", "meta-llama/Llama-3.1-8B")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        NAMED.replace("\n", "\r\n").encode(),
+        NAMED.encode("utf-16"),
+        NAMED.replace("INFO", "\x1b[32mINFO\x1b[0m").replace("7.51", "\x1b[1m7.51\x1b[0m").encode(),
+        "".join(f"Mar 30 10:12:00 host vllm[7]: {line}\n" for line in NAMED.splitlines()).encode(),
+        "".join(json.dumps({"log": line + "\n"}) + "\n" for line in NAMED.splitlines()).encode(),
+    ],
+    ids=["windows", "powershell", "colours", "journald", "docker"],
+)
+def test_whatever_a_log_went_through_it_says_the_same(data: bytes, log: Path, capsys) -> None:
+    def row() -> dict[str, str]:
+        assert main.run(["import-log", str(log), "--gpu", "H100-80GB", "--json"]) == 0
+        return {**json.loads(capsys.readouterr().out)["row"], "outcome_detail": ""}
+
+    plain = row()
+    log.write_bytes(data)
+    assert plain == row()
+
+
+@pytest.mark.parametrize(
+    "change", [("size=2", "size=-2"), ("size=2", "size=0"), ("0.95", "nan"), ("8192", "inf")]
+)
+def test_settings_that_cannot_be_are_left_to_vllm(change: tuple[str, str], log: Path, capsys) -> None:
+    log.write_text(log.read_text().replace(*change))
+    assert main.run(["import-log", str(log), "--gpu", "H100-80GB"]) == 0
+    assert "predicted" in capsys.readouterr().out

@@ -212,3 +212,42 @@ def test_a_wrong_value_in_a_deployment_names_its_line(
     file.write_text(text.replace(*change))
     assert main.run(["plan", str(file)]) == 2
     assert f"shipfit: {file}:{words}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("nowhere/plan.html", "shipfit: --html: there is no folder "), (".", "is a folder; name a file in it")],
+)
+def test_a_page_that_cannot_be_written_is_said(
+    name: str, words: str, repository: Path, tmp_path: Path, capsys
+) -> None:
+    file = repository / "deploy" / "production" / "llama-3.1-8b.yaml"
+    assert main.run(["plan", str(file), "--html", str(tmp_path / name)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (
+            ["size", "--model", "bundled:gemma-3-270m", "--gpus", "999"],
+            "--gpus: is 999, and this machine has",
+        ),
+        (["size", "--model", "bundled:gemma-3-270m", "--pipeline", "2"], "--pipeline: is for GPUs"),
+        (["fit", "--gpus", "999"], "--gpus: is 999, and this machine has"),
+    ],
+)
+def test_a_processor_has_so_many_cores_and_no_stages(flags: list[str], words: str, capsys) -> None:
+    assert main.run([*flags, "--gpu", "cpu"]) == 2
+    assert f"shipfit: {words}" in capsys.readouterr().err
+
+
+def test_size_keeps_vllms_batch_whatever_concurrency_is_asked_for(capsys) -> None:
+    few = size(capsys, "--context", "2048", "--concurrency", "4")
+    assert size(capsys, "--context", "2048") == few
+    assert main.run([*SIZE, "--context", "64", "--concurrency", "300"]) == 1
+    line = "vLLM takes in 256 requests at once (max_num_seqs), and 300 are asked for"
+    assert line in capsys.readouterr().err

@@ -121,6 +121,26 @@ def test_what_modelopt_says_beside_the_configuration_is_read(tmp_path: Path) -> 
     )
 
 
+def test_what_is_wrong_beside_the_configuration_is_blamed_on_that_file(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    for content, words in (
+        (b"[", "is not JSON"),
+        (b'{"quantization": 3}', "quantization_config.quantization: is not"),
+    ):
+        (tmp_path / "hf_quant_config.json").write_bytes(content)
+        with pytest.raises(InputError, match=f"hf_quant_config.json: {words}"):
+            load_facts(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "model.safetensors.index.json"])
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: is a folder, not a file; download the model again"):
+        load_facts(str(tmp_path))
+
+
 def test_a_folder_with_gguf_alone_says_what_is_needed(tmp_path: Path) -> None:
     (tmp_path / "model-q4_k_m.gguf").write_bytes(b"GGUF")
     for text in (str(tmp_path), f"file://{tmp_path}"):

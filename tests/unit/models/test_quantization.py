@@ -391,7 +391,7 @@ def test_exceptions_of_auto_round_are_by_name_and_by_expression() -> None:
         ({"quant_method": "gptq", "bits": 5}, "quantization_config.bits: is 5, not one of 2, 3, 4, 8"),
         (
             {"quant_method": "gptq", "bits": "4"},
-            "quantization_config.bits: is '4', not a number of that kind",
+            "quantization_config.bits: is '4', not a whole number from -1 to 1,048,576",
         ),
         (
             {"quant_method": "gptq", "bits": 4, "dynamic": {"+:(": {}}},
@@ -400,6 +400,18 @@ def test_exceptions_of_auto_round_are_by_name_and_by_expression() -> None:
         (
             {"quant_method": "fp8", "weight_block_size": 128},
             "quantization_config.weight_block_size: is 128, not rows and columns of a block",
+        ),
+        (
+            {"quant_method": "fp8", "weight_block_size": [True, 128]},
+            "quantization_config.weight_block_size: is [True, 128], not rows and columns of a block",
+        ),
+        (
+            {"quant_method": "auto-round", "bits": 8, "data_type": "fp8", "group_size": ["a", 1]},
+            "quantization_config.group_size: is ['a', 1], not rows and columns of a block",
+        ),
+        (
+            compressed({"num_bits": 8, "type": "float", "strategy": "block", "block_structure": "0x128"}),
+            "quantization_config.config_groups.group_0.weights.block_structure: is '0x128', not rows and columns",
         ),
         (
             {"quant_method": "fp8", "ignored_layers": [1]},

@@ -78,6 +78,10 @@ def test_a_long_header_is_read_in_two_requests() -> None:
         (file_of({"a": tensor(0, 4), "b": tensor(3, 5)}, 5), "says that b lies over a"),
         (file_of({"a": tensor(0, 4)}, 3), "ends before a does (3 of 4 bytes)"),
         (file_of({"a": tensor(0, 2, "F12")}, 2), "says that a has the dtype 'F12', which there is not"),
+        (
+            file_of({"a": tensor(0, 2) | {"dtype": ["F16"]}}, 2),
+            "says that a has the dtype ['F16'], which there is not",
+        ),
         (file_of({"a": tensor(0, 2, "BF16", [2])}, 2), "says that a has 2 bytes, not those of [2] in BF16"),
         (file_of({"a": tensor(0, 2) | {"shape": [-2, -1]}}, 2), "says nothing about the shape of a"),
     ],
@@ -126,6 +130,7 @@ def test_without_an_index_there_is_one_file() -> None:
         (b"[]", "has no weight_map"),
         (b'{"weight_map": {"a": "../../etc/passwd"}}', "names the file '../../etc/passwd'"),
         (b'{"weight_map": {"a": ".hidden"}}', "names the file '.hidden'"),
+        (rb'{"weight_map": {"a": "x\u0000"}}', r"names the file 'x\x00'"),
         (b'{"weight_map": {"a": 1}}', "names the file 1"),
         (b'{"weight_map": {"a": []}}', "has no weight_map"),
     ],

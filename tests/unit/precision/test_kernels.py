@@ -32,7 +32,7 @@ def test_every_kernel_names_a_source_and_serves_what_there_is() -> None:
         assert kernel.source
         assert set(kernel.serves) <= known
         assert kernel.capability < kernel.below
-        assert kernel.until is None or release(kernel.since or "0") < release(kernel.until)
+        assert kernel.until is None or release(kernel.since or "0.0") < release(kernel.until)
     assert {precision for kernel in _kernels().kernels for precision in kernel.serves} == known
 
 

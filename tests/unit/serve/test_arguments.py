@@ -76,7 +76,7 @@ def test_what_vllm_decides_by_itself_is_not_passed(plan: Plan) -> None:
         (Precision.BNB_NF4, "--quantization bitsandbytes"),
         (Precision.BF16, "--dtype bfloat16"),
         (Precision.FP16, "--dtype float16"),
-        (Precision.FP8_W8A8, "--quantization fp8"),
+        (Precision.FP8_W8A8, "--quantization fp8_per_tensor"),
     ],
 )
 def test_what_vllm_makes_of_16_bit_weights(plan: Plan, precision: Precision, words: str) -> None:
@@ -85,6 +85,17 @@ def test_what_vllm_makes_of_16_bit_weights(plan: Plan, precision: Precision, wor
         plan.model_copy(update={"precision": precision}), served, ["replica-0.sock"], [0]
     )
     assert f"{words} --chat-template /t.jinja" in " ".join(command.words)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "method"),
+    [("L40S", "fp8_per_channel"), ("MI300X", "fp8_per_channel"), ("A100", "fp8_per_tensor")],
+)
+def test_fp8_has_a_scale_a_row_where_it_is_multiplied_in_fp8(plan: Plan, gpu: str, method: str) -> None:
+    planned = plan.model_copy(update={"precision": Precision.FP8_W8A8, "gpu": gpu, "kv_cache_gib": None})
+    served = Served(Path("/models/m"), "name", quantized=False)
+    (command,) = replica_commands(planned, served, ["replica-0.sock"], [0])
+    assert method == command.words[command.words.index("--quantization") + 1]
 
 
 def test_four_bits_need_an_artifact(plan: Plan) -> None:

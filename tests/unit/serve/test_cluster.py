@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shipfit.core.errors import VerdictError
-from shipfit.serve.cluster import count_free
+from shipfit.core.errors import EnvironmentFailure, VerdictError
+from shipfit.serve.cluster import count_free, free_gpus
 from shipfit.serve.planning import pools_of_cluster
 
 A100 = "NVIDIA-A100-SXM4-80GB"
@@ -106,3 +109,42 @@ def test_no_gpu_is_a_verdict(free: dict[str, tuple[int, ...]], words: str) -> No
     with pytest.raises(VerdictError) as caught:
         pools_of_cluster(free)
     assert words in str(caught.value)
+
+
+def kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a kubectl that runs a script before every other."""
+    program = folder / "kubectl"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_nodes_and_pods_are_read_by_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubectl(tmp_path, monkeypatch, f"echo '{json.dumps({'items': [node('a', gpu=8)]})}'")
+    assert {A100: (8,)} == free_gpus()
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo hello", "did not print nodes and pods (JSONDecodeError"),
+        ("echo '{}'", "did not print nodes and pods (KeyError: 'items')"),
+        ("echo '[]'", "did not print nodes and pods (TypeError"),
+        ("""echo '{"items": [{"kind": "Node"}]}'""", "did not print nodes and pods (KeyError: 'metadata')"),
+        ("echo no cluster >&2; exit 1", "ended with code 1: no cluster; name the cluster by KUBECONFIG"),
+    ],
+)
+def test_a_kubectl_that_says_something_else_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    kubectl(tmp_path, monkeypatch, script)
+    with pytest.raises(EnvironmentFailure) as caught:
+        free_gpus()
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_kubectl_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EnvironmentFailure, match="there is no kubectl on the PATH; install it"):
+        free_gpus()

@@ -81,3 +81,14 @@ def test_prices_are_found_beside_the_deployment(repository: Path, tmp_path: Path
     (tmp_path / "prices.yaml").write_text(prices.replace("NVIDIA-L40S", "L40X"))
     with pytest.raises(InputError, match=r"prices.yaml:6: prices\[0\].gpu: no GPU is called 'L40X'"):
         plan_deployment(load(tmp_path / "d.yaml", Deployment))
+
+
+def test_a_gpu_has_one_price_whatever_it_is_called(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "deploy" / "production" / "llama-3.1-8b.yaml").read_text()
+    (tmp_path / "d.yaml").write_text(text + "prices: prices.yaml\n")
+    (tmp_path / "prices.yaml").write_text(
+        "apiVersion: shipfit/v1\nkind: PriceList\nname: p\ncurrency: USD\n"
+        "prices:\n  - {gpu: NVIDIA-L40S, hour: 2}\n  - {gpu: L40S, hour: 3}\n"
+    )
+    with pytest.raises(InputError, match=r"prices.yaml:7: prices\[1\].gpu: is L40S once more; keep one"):
+        plan_deployment(load(tmp_path / "d.yaml", Deployment))

@@ -14,20 +14,18 @@ H100 = gpu("H100-SXM5-80GB")
 
 
 @pytest.mark.parametrize(
-    ("settings", "concurrency", "sequences", "tokens"),
+    ("settings", "sequences", "tokens"),
     [
-        (Settings(context=8192), None, 1024, 8192),
-        (Settings(context=8192), 20, 32, 8192),
-        (Settings(context=8192), 1, 8, 8192),
-        (Settings(context=512), 1, 8, 4096),  # no more than all requests have
-        (Settings(context=8192, max_num_seqs=3), 20, 3, 8192),
-        (Settings(context=8192, max_num_batched_tokens=512), None, 512, 512),
+        (Settings(context=8192), 1024, 8192),
+        (Settings(context=512, max_num_seqs=8), 8, 4096),  # no more than all requests have
+        (Settings(context=8192, max_num_seqs=3), 3, 8192),
+        (Settings(context=8192, max_num_batched_tokens=512), 512, 512),
     ],
 )
 def test_the_batch_is_vllms_own_unless_something_is_asked(
-    settings: Settings, concurrency: int | None, sequences: int, tokens: int
+    settings: Settings, sequences: int, tokens: int
 ) -> None:
-    begun = start(load_facts("Qwen/Qwen3-0.6B"), H100, settings, concurrency)
+    begun = start(load_facts("Qwen/Qwen3-0.6B"), H100, settings)
     assert (sequences, tokens) == (begun.sequences, begun.tokens)
 
 

@@ -199,6 +199,7 @@ prices:
     ("change", "words"),
     [
         (("1.5", "0"), "6: prices[0].hour: must be greater than 0, not 0"),
+        (("1.5", ".inf"), "6: prices[0].hour: must be a finite number, not inf"),
         (("USD", "dollars"), "4: currency: String should match pattern"),
         (("- {gpu", "- {gpu: L40S, hour: 2}\n  - {gpu"), "5: prices: L40S stands 2 times; keep one"),
         (("hour", "our"), "6: prices[0].our: is not a known key (and 1 more); did you mean hour?"),
@@ -209,3 +210,31 @@ def test_a_wrong_price_names_its_line(change: tuple[str, str], words: str, tmp_p
     with pytest.raises(InputError) as caught:
         load(path, PriceList)
     assert f"{path}:{words}" in str(caught.value)
+
+
+WORKLOAD = "workload: {request_rate: 1, input_tokens: 10, output_tokens: 10}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("request_rate: 1", "request_rate: .inf"),
+            "workload.request_rate: must be a finite number, not inf",
+        ),
+        (
+            ("request_rate: 1", "request_rate: .nan"),
+            "workload.request_rate: must be a finite number, not nan",
+        ),
+        (
+            ("gpu: cpu", "gpu: cpu\n    count: 100000000"),
+            "hardware[0].count: must be less than or equal to 16384",
+        ),
+        (("hardware:\n  - gpu: cpu", "hardware: []"), "hardware: is empty; add at least one"),
+        (("hardware:\n  - gpu: cpu", "hardware: 5"), "hardware: must be a valid list, not 5"),
+    ],
+)
+def test_absurd_numbers_and_empty_lists_are_refused(
+    change: tuple[str, str], words: str, tmp_path: Path
+) -> None:
+    assert words in complaint(tmp_path, (DEPLOYMENT + WORKLOAD).replace(*change))

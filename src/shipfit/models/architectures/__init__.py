@@ -7,16 +7,16 @@ feed-forward network, by tables; the others what they differ in. Towers for imag
 from __future__ import annotations
 
 from collections.abc import Mapping
+from reprlib import repr as shown
 from typing import Any
 
-from shipfit.models.architectures.context import longest_context
 from shipfit.models.architectures.draft import Draft
 from shipfit.models.architectures.fields import Fields
 from shipfit.models.architectures.multimodal import SECTIONS, WRAPPERS
+from shipfit.models.architectures.positions import longest_context, rotary_tables
 from shipfit.models.architectures.registry import defaults, family, known
-from shipfit.models.facts import CacheKind, ModelFacts, Rotary
+from shipfit.models.facts import ModelFacts
 from shipfit.models.quantization import with_formats
-from shipfit.models.rotary import read_rotary
 
 __all__ = ["known", "read_config"]
 
@@ -40,9 +40,9 @@ def read_config(config: Mapping[str, Any], name: str, source: str) -> ModelFacts
     wrapper = WRAPPERS.get(architecture)
     language = wrapper.language or _architecture(outer.section(*SECTIONS)) if wrapper else architecture
     read = family(language, source)
-    fields = _language(outer, language) if wrapper else Fields(config, source, defaults=defaults(language))
-    draft = _draft(fields)
-    draft.outer = outer
+    usual = {**defaults(language), **defaults(architecture)}
+    fields = _language(outer, usual) if wrapper else Fields(config, source, defaults=usual)
+    draft = _draft(fields, outer)
     read(draft)
     if wrapper:
         wrapper.tower(draft, outer.section("vision_config"))
@@ -54,25 +54,24 @@ def read_config(config: Mapping[str, Any], name: str, source: str) -> ModelFacts
         hidden=draft.hidden,
         heads=draft.heads,
         kv_heads=draft.kv_heads,
-        vocabulary=fields.number("vocab_size", "padded_vocab_size"),
+        vocabulary=draft.vocabulary,
         tied=not any(weight.name == "head" and weight.columns > 1 for weight in draft.weights),
         max_position_embeddings=longest_context(draft, language),
         dtype=_dtype(outer, fields),
         weights=tuple(draft.weights),
         caches=tuple(draft.caches),
         experts=draft.experts,
-        rotary=_rotary(draft, language),
+        rotary=rotary_tables(draft, language),
         multimodal=wrapper is not None,
     )
     return with_formats(facts, config, source)
 
 
-def _language(outer: Fields, language: str) -> Fields:
+def _language(outer: Fields, usual: Mapping[str, Any]) -> Fields:
     """The section of the language model; older configurations have its fields beside the others.
 
     What is stated outside holds for it too where it does not say it itself: whether embedding and head are one.
     """
-    usual = defaults(language)
     tied = outer.raw("tie_word_embeddings")
     section = outer.section(
         *SECTIONS, defaults=usual if tied is None else {**usual, "tie_word_embeddings": tied}
@@ -80,7 +79,7 @@ def _language(outer: Fields, language: str) -> Fields:
     return section if section.config else Fields(outer.config, outer.source, defaults=usual)
 
 
-def _draft(fields: Fields) -> Draft:
+def _draft(fields: Fields, outer: Fields) -> Draft:
     """The dimensions that every architecture has.
 
     Raises:
@@ -104,7 +103,8 @@ def _draft(fields: Fields) -> Draft:
     kv_heads = fields.number("num_key_value_heads", default=heads)
     if heads % kv_heads:
         fields.refuse("num_key_value_heads", f"is {kv_heads}, which does not divide the {heads} heads")
-    return Draft(fields, layers, hidden, heads, kv_heads, fields.number("head_dim", default=hidden // heads))
+    width = fields.number("head_dim", default=hidden // heads)
+    return Draft(fields, outer, layers, hidden, heads, kv_heads, width)
 
 
 def _architecture(fields: Fields) -> str:
@@ -114,16 +114,11 @@ def _architecture(fields: Fields) -> str:
         InputError: it names none.
     """
     named = fields.raw("architectures")
-    if not isinstance(named, list) or not named or not isinstance(named[0], str):
+    if named is None:
         fields.refuse("architectures", "is missing")
+    if not isinstance(named, list) or not named or not isinstance(named[0], str):
+        fields.refuse("architectures", f"is {shown(named)}, not a list that begins with a class")
     return named[0]
-
-
-def _rotary(draft: Draft, language: str) -> tuple[Rotary, ...]:
-    """The tables of positions, if anything attends."""
-    if all(cache.kind is CacheKind.STATE for cache in draft.caches):
-        return ()
-    return read_rotary(draft.fields.config, language, draft.head_width)
 
 
 def _dtype(*places: Fields) -> str:
@@ -133,6 +128,6 @@ def _dtype(*places: Fields) -> str:
             dtype = fields.raw(key)
             if dtype is not None:
                 if dtype not in _DTYPES:
-                    fields.refuse(key, f"is {dtype!r}, not one of {', '.join(_DTYPES)}")
+                    fields.refuse(key, f"is {shown(dtype)}, not one of {', '.join(_DTYPES)}")
                 return str(dtype)
     return "bfloat16"

@@ -7,6 +7,8 @@ counted.
 
 from __future__ import annotations
 
+from reprlib import repr as shown
+
 from shipfit.models.architectures.decoder import Sparse, experts
 from shipfit.models.architectures.draft import Draft, Layers
 from shipfit.models.facts import CacheKind, Split
@@ -23,13 +25,7 @@ _INDEX_BLOCK = 128
 def deepseek_v4(draft: Draft) -> None:
     """Adds all weights and caches of such a model."""
     fields = draft.fields
-    draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
-        embedding="embed",
-        head="head",
-        norm="norm",
-    )
+    draft.ends(embedding="embed", head="head", norm="norm")
     _attention(draft)
     draft.norms(("attn_norm", "ffn_norm"), draft.every)
     _streams(draft)
@@ -60,7 +56,7 @@ def _compressed_layers(draft: Draft) -> dict[int, Layers]:
         if ratio in _RATIOS:
             found[ratio] = (*found.get(ratio, ()), layer)
         elif ratio not in (0, 1):
-            fields.refuse("compress_ratios", f"has {ratio!r}, not one of {', '.join(map(str, _RATIOS))}")
+            fields.refuse("compress_ratios", f"has {shown(ratio)}, not one of {', '.join(map(str, _RATIOS))}")
     return found
 
 
@@ -141,7 +137,7 @@ def _networks(draft: Draft) -> None:
     draft.vector(
         "router_correction", fields.number("n_routed_experts"), ("ffn.gate.bias",), routed, wide_bytes=4
     )
-    table = (fields.number("vocab_size"), fields.number("num_experts_per_tok"))
+    table = (draft.vocabulary, fields.number("num_experts_per_tok"))
     draft.matrix(
         "router_table",
         table,

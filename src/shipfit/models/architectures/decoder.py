@@ -6,6 +6,7 @@ Sources: vllm-project/vllm (vllm/model_executor/models), huggingface/transformer
 from __future__ import annotations
 
 from dataclasses import dataclass
+from reprlib import repr as shown
 
 from shipfit.models.architectures.draft import Draft, Layers
 from shipfit.models.architectures.fields import Fields
@@ -104,7 +105,7 @@ class Decoder:
     embedding: str = "model.embed_tokens"
     head: str = "lm_head"
     last_norm: str = "model.norm"
-    head_bias: Rule = False
+    head_bias: bool = False
     full_every: int = 0
 
 
@@ -117,13 +118,11 @@ def decode(draft: Draft, decoder: Decoder) -> None:
     """Adds all weights and caches of such a model."""
     fields = draft.fields
     draft.ends(
-        fields.number("vocab_size", "padded_vocab_size"),
-        fields.flag("tie_word_embeddings"),
         embedding=decoder.embedding,
         head=decoder.head,
         norm=decoder.last_norm,
         norm_bias=decoder.norm_bias,
-        head_bias=stated(fields, decoder.head_bias),
+        head_bias=decoder.head_bias,
     )
     _attend(draft, decoder)
     draft.norms(decoder.norms, draft.every, bias=decoder.norm_bias)
@@ -214,7 +213,7 @@ def sparse_layers(fields: Fields, count: int) -> tuple[Layers, Layers]:
     step = fields.number("decoder_sparse_step", default=1)
     dense = fields.raw("mlp_only_layers") or []
     if not isinstance(dense, list):
-        fields.refuse("mlp_only_layers", f"is {dense!r}, not a list")
+        fields.refuse("mlp_only_layers", f"is {shown(dense)}, not a list")
     chosen = {n for n in chosen if (n + 1) % step == 0 and n not in dense}
     start = fields.number("moe_layer_start_index", default=0, zero=True)
     end = fields.number("moe_layer_end_index", default=count - 1, zero=True)

@@ -31,7 +31,7 @@ def qwen3_5(draft: Draft) -> None:
 
 def _qwen(draft: Draft, inputs: tuple[str, ...], gates: tuple[str, ...]) -> None:
     fields = draft.fields
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"))
+    draft.ends()
     full, linear = _full_layers(draft)
     bias = fields.flag("qkv_bias")
     width = draft.head_width

@@ -17,7 +17,7 @@ class Draft:
 
     Attributes:
         fields: of the language model.
-        outer: of the whole configuration, where the language model is a section of it.
+        outer: of the whole configuration: the same, where the language model is no section of it.
         layers: decoder layers.
         hidden: width of the residual stream.
         heads: query heads; of most layers, where they differ.
@@ -29,12 +29,12 @@ class Draft:
     """
 
     fields: Fields
+    outer: Fields
     layers: int
     hidden: int
     heads: int
     kv_heads: int
     head_width: int
-    outer: Fields | None = None
     weights: list[Weight] = field(default_factory=list)
     caches: list[Cache] = field(default_factory=list)
     experts: Experts | None = None
@@ -43,6 +43,12 @@ class Draft:
     def every(self) -> Layers:
         """All decoder layers."""
         return tuple(range(self.layers))
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens the model knows: rows of the embedding."""
+        fields = self.fields
+        return fields.number("padded_vocab_size" if fields.has("padded_vocab_size") else "vocab_size")
 
     def matrix(
         self,
@@ -149,8 +155,6 @@ class Draft:
 
     def ends(
         self,
-        vocabulary: int,
-        tied: bool,
         *,
         embedding: str = "model.embed_tokens",
         head: str = "lm_head",
@@ -162,21 +166,19 @@ class Draft:
         """Adds the embedding, the output head where it is another matrix, and the last norm.
 
         Args:
-            vocabulary: rows of both.
-            tied: whether the head is the embedding.
             embedding: its name in a checkpoint; so are ``head`` and ``norm``.
             width: columns of both; None: the residual stream's.
             norm_bias: whether the norm has a bias.
             head_bias: whether the head has one.
         """
-        shape = (vocabulary, width or self.hidden)
+        shape, tied = (self.vocabulary, width or self.hidden), self.fields.flag("tie_word_embeddings")
         self.matrix(
             "embedding", shape, Split.OUTPUTS, (embedding,), None, quantized=False, looked_up=not tied
         )
         if not tied:
             self.matrix("head", shape, Split.OUTPUTS, (head,), None, quantized=False)
         if head_bias:
-            self.vector("head", vocabulary, (f"{head}.bias",), None, split=Split.OUTPUTS)
+            self.vector("head", self.vocabulary, (f"{head}.bias",), None, split=Split.OUTPUTS)
         if norm:
             self.norms((norm,), None, bias=norm_bias)
 

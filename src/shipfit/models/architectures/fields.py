@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from reprlib import repr as shown
 from typing import Any, NoReturn
 
 from shipfit.core.errors import InputError
@@ -45,7 +46,7 @@ class Fields:
             if isinstance(value, Mapping):
                 return Fields(value, self.source, f"{self.path}{key}.", defaults)
             if value is not None:
-                self.refuse(key, f"is {value!r}, not an object")
+                self.refuse(key, f"is {shown(value)}, not an object")
         return Fields({}, self.source, f"{self.path}{keys[0]}.", defaults)
 
     def has(self, key: str) -> bool:
@@ -100,8 +101,12 @@ class Fields:
         value = self.raw(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LARGEST:
-            self.refuse(key, f"is {value!r}, not a positive number")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not 1 / _LARGEST < value < _LARGEST
+        ):
+            self.refuse(key, f"is {shown(value)}, not a positive number")
         return float(value)
 
     def flag(self, key: str, default: bool = False) -> bool:
@@ -114,7 +119,7 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, bool):
-            self.refuse(key, f"is {value!r}, not true or false")
+            self.refuse(key, f"is {shown(value)}, not true or false")
         return value
 
     def texts(self, key: str, length: int, known: Sequence[str]) -> tuple[str, ...] | None:
@@ -127,12 +132,12 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, list):
-            self.refuse(key, f"is {value!r}, not a list")
+            self.refuse(key, f"is {shown(value)}, not a list")
         self.same_length(key, value, length)
         for word in value:
             if word not in known:
                 near = difflib.get_close_matches(str(word), known, n=1)
-                self.refuse(key, f"names {word!r}, not one of {', '.join(near or known)}")
+                self.refuse(key, f"names {shown(word)}, not one of {', '.join(near or known)}")
         return tuple(value)
 
     def checked(self, key: str, value: Any, *, zero: bool = False) -> int:
@@ -141,12 +146,11 @@ class Fields:
         Raises:
             InputError: it is not.
         """
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int)
-            or not (0 if zero else 1) <= value < _LARGEST
-        ):
-            self.refuse(key, f"is {value!r}, not a positive number")
+        least = 0 if zero else 1
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            self.refuse(key, f"is {shown(value)}, not a whole number from {least} on")
+        if value >= _LARGEST:
+            self.refuse(key, f"is {shown(value)}, more than any model has")
         return value
 
     def same_length(self, key: str, value: Sequence[Any], length: int) -> None:

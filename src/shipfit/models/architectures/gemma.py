@@ -34,7 +34,7 @@ _EXPERTS = ("experts.*.gate_proj", "experts.*.up_proj", "experts.*.down_proj")
 def gemma4(draft: Draft) -> None:
     """Adds all weights and caches of such a model."""
     fields = draft.fields
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"))
+    draft.ends()
     own = draft.layers - fields.number("num_kv_shared_layers", default=0, zero=True)
     kinds = fields.texts("layer_types", draft.layers, KINDS)
     if kinds is None:
@@ -101,7 +101,7 @@ def _embeddings(draft: Draft) -> None:
     width = fields.number("hidden_size_per_layer_input", default=0, zero=True)
     if not width:
         return
-    rows = fields.number("vocab_size_per_layer_input", default=fields.number("vocab_size"))
+    rows = fields.number("vocab_size_per_layer_input", default=draft.vocabulary)
     everything = width * draft.layers
     table = "model.embed_tokens_per_layer"
     draft.matrix(

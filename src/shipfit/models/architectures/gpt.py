@@ -17,8 +17,6 @@ def opt(draft: Draft) -> None:
     last = fields.flag("do_layer_norm_before", default=True) and not fields.flag("_remove_final_layer_norm")
     base = "model.decoder"
     draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
         embedding=f"{base}.embed_tokens",
         norm=f"{base}.final_layer_norm" if last else "",
         width=narrow,
@@ -49,13 +47,7 @@ def opt(draft: Draft) -> None:
 def gpt2(draft: Draft) -> None:
     """GPT-2: learned positions."""
     fields = draft.fields
-    draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
-        embedding="transformer.wte",
-        norm="transformer.ln_f",
-        norm_bias=True,
-    )
+    draft.ends(embedding="transformer.wte", norm="transformer.ln_f", norm_bias=True)
     positions = (fields.number("n_positions", "max_position_embeddings"), draft.hidden)
     draft.matrix(
         "positions", positions, Split.NONE, ("transformer.wpe",), None, quantized=False, looked_up=True
@@ -78,14 +70,7 @@ def gpt_bigcode(draft: Draft) -> None:
 def gpt_j(draft: Draft) -> None:
     """GPT-J: rotary positions; attention and network side by side."""
     fields = draft.fields
-    draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
-        embedding="transformer.wte",
-        norm="transformer.ln_f",
-        norm_bias=True,
-        head_bias=True,
-    )
+    draft.ends(embedding="transformer.wte", norm="transformer.ln_f", norm_bias=True, head_bias=True)
     width = draft.head_width
     modules = ("attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.out_proj")
     attention(draft, draft.every, Attention(draft.heads, draft.heads, width, width, modules))
@@ -97,14 +82,8 @@ def gpt_j(draft: Draft) -> None:
 
 def bloom(draft: Draft) -> None:
     """BLOOM: positions by distance, without weights; embeddings are normed."""
-    fields, base = draft.fields, "transformer"
-    draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
-        embedding=f"{base}.word_embeddings",
-        norm=f"{base}.ln_f",
-        norm_bias=True,
-    )
+    base = "transformer"
+    draft.ends(embedding=f"{base}.word_embeddings", norm=f"{base}.ln_f", norm_bias=True)
     first = f"{base}.word_embeddings_layernorm"
     draft.vector("embedding_norm", draft.hidden, (first, f"{first}.bias"), None)
     width, modules = draft.head_width, one_tensor("self_attention.query_key_value", "self_attention.dense")

@@ -6,6 +6,8 @@ mamba2.py, lfm2.py, lfm2_moe.py, and bamba.py of earlier releases.
 
 from __future__ import annotations
 
+from reprlib import repr as shown
+
 from shipfit.models.architectures.decoder import Sparse, experts
 from shipfit.models.architectures.draft import Draft, Layers
 from shipfit.models.architectures.mamba import Mamba2, mamba1, mamba2, number_bytes, short_convolution
@@ -30,7 +32,7 @@ _GRANITE_EXPERTS = (
 def jamba(draft: Draft) -> None:
     """Jamba: every nth layer attention, the others Mamba; every nth with experts."""
     fields = draft.fields
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"), norm="model.final_layernorm")
+    draft.ends(norm="model.final_layernorm")
     attending, mixing = _every(draft, "attn_layer_period", "attn_layer_offset")
     _attend(draft, attending)
     mamba1(draft, mixing, "mamba", normed=True, bias_key="mamba_proj_bias")
@@ -47,7 +49,7 @@ def jamba(draft: Draft) -> None:
 def falcon_h1(draft: Draft) -> None:
     """Falcon-H1: each layer has attention and Mamba 2 side by side."""
     fields = draft.fields
-    _bamba_ends(draft)
+    draft.ends(norm="model.final_layernorm")
     _attend(draft, draft.every, bias=fields.flag("attention_bias"))
     inner = fields.number("mamba_d_ssm", default=fields.number("mamba_expand", default=2) * draft.hidden)
     _mamba2(draft, draft.every, "mamba", inner, norm=fields.flag("mamba_rms_norm"))
@@ -59,10 +61,10 @@ def falcon_h1(draft: Draft) -> None:
 def bamba(draft: Draft) -> None:
     """Bamba: some layers attention, the others Mamba 2."""
     fields = draft.fields
-    _bamba_ends(draft)
+    draft.ends(norm="model.final_layernorm")
     listed = fields.raw("attn_layer_indices") or []
     if not isinstance(listed, list) or not all(isinstance(each, int) for each in listed):
-        fields.refuse("attn_layer_indices", f"is {listed!r}, not a list of layers")
+        fields.refuse("attn_layer_indices", f"is {shown(listed)}, not a list of layers")
     attending, mixing = split_layers(draft.layers, set(listed))
     _attend(draft, attending, bias=fields.flag("attention_bias"))
     _mamba2(draft, mixing, "mamba", fields.number("mamba_expand", default=2) * draft.hidden)
@@ -73,7 +75,7 @@ def bamba(draft: Draft) -> None:
 def granite_hybrid(draft: Draft) -> None:
     """Granite 4: some layers attention, the others Mamba 2; each with a shared network, some models with experts."""
     fields = draft.fields
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"))
+    draft.ends()
     kinds = fields.texts("layer_types", draft.layers, ("mamba", "attention"))
     if kinds is None:
         fields.refuse("layer_types", "is missing")
@@ -97,7 +99,7 @@ def granite_hybrid(draft: Draft) -> None:
 
 def nothing_but_mamba(draft: Draft) -> None:
     """Mamba, and Falcon Mamba."""
-    _backbone_ends(draft)
+    draft.ends(embedding="backbone.embeddings", norm="backbone.norm_f")
     mamba1(draft, draft.every, "mixer")
     draft.norms(("norm",), draft.every)
 
@@ -105,7 +107,7 @@ def nothing_but_mamba(draft: Draft) -> None:
 def nothing_but_mamba2(draft: Draft) -> None:
     """Mamba 2."""
     fields = draft.fields
-    _backbone_ends(draft)
+    draft.ends(embedding="backbone.embeddings", norm="backbone.norm_f")
     spec = Mamba2(
         "mixer",
         fields.number("num_heads"),
@@ -123,11 +125,7 @@ def nothing_but_mamba2(draft: Draft) -> None:
 def lfm2(draft: Draft) -> None:
     """LFM2: some layers attention, the others short convolutions; some models with experts."""
     fields = draft.fields
-    draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
-        norm="model.embedding_norm",
-    )
+    draft.ends(norm="model.embedding_norm")
     kinds = fields.texts("layer_types", draft.layers, ("conv", "full_attention"))
     if kinds is None:
         fields.refuse("layer_types", "is missing")
@@ -196,25 +194,6 @@ def _mamba2(draft: Draft, at: Layers, prefix: str, inner: int, *, norm: bool = T
         number_bytes(draft, "mamba_ssm_cache_dtype"),
     )
     mamba2(draft, at, spec)
-
-
-def _bamba_ends(draft: Draft) -> None:
-    fields = draft.fields
-    draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
-        norm="model.final_layernorm",
-    )
-
-
-def _backbone_ends(draft: Draft) -> None:
-    fields = draft.fields
-    draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
-        embedding="backbone.embeddings",
-        norm="backbone.norm_f",
-    )
 
 
 def _every(draft: Draft, period: str, offset: str) -> tuple[Layers, Layers]:

@@ -24,7 +24,7 @@ _RESIDUALS = ("self_attention", "mlp")
 def kimi_linear(draft: Draft) -> None:
     """Adds all weights and caches of such a model."""
     fields = draft.fields
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"))
+    draft.ends()
     section = fields.section("linear_attn_config")
     listed = section.raw("full_attn_layers")
     if not isinstance(listed, list):

@@ -38,8 +38,7 @@ class Latent:
 
 def decode(draft: Draft) -> None:
     """Adds all weights and caches of a model whose layers all have latent attention."""
-    fields = draft.fields
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"))
+    draft.ends()
     spec = latent(draft)
     attention(draft, draft.every, spec)
     draft.norms(("input_layernorm", "post_attention_layernorm"), draft.every)

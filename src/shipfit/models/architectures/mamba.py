@@ -7,6 +7,7 @@ formats of states: mamba_utils.py (MambaStateShapeCalculator, MambaStateDtypeCal
 from __future__ import annotations
 
 from dataclasses import dataclass
+from reprlib import repr as shown
 
 from shipfit.models.architectures.draft import Draft, Layers
 from shipfit.models.facts import Split, State
@@ -56,8 +57,19 @@ class Mamba2:
 def mamba2(draft: Draft, at: Layers, spec: Mamba2) -> None:
     """Adds such mixers and their states to layers."""
     prefix, hidden = spec.prefix, draft.hidden
-    rows = spec.inner + spec.convolved + spec.heads
-    draft.matrix("mamba.in", (rows, hidden), Split.OUTPUTS, (f"{prefix}.in_proj",), at, bias=spec.bias)
+    rows, module = 2 * spec.inner + spec.heads, (f"{prefix}.in_proj",)
+    draft.matrix("mamba.in", (rows, hidden), Split.OUTPUTS, module, at, bias=spec.bias, fused="mamba.in")
+    draft.matrix(
+        "mamba.groups",  # B and C: divided by groups, of which each GPU has at least one
+        (spec.groups * spec.state, hidden),
+        Split.KV_HEADS,
+        module,
+        at,
+        each=2,
+        bias=spec.bias,
+        fused="mamba.in",
+        kv_heads=spec.groups,
+    )
     convolution(draft, at, spec.convolved, spec.kernel, f"{prefix}.conv1d", bias=spec.conv_bias)
     draft.vector("mamba.decay", spec.heads, (f"{prefix}.A_log",), at, split=Split.OUTPUTS, wide_bytes=4)
     skips = (f"{prefix}.D", f"{prefix}.dt_bias")
@@ -150,6 +162,6 @@ def number_bytes(draft: Draft, *keys: str) -> int:
         named = draft.fields.raw(key)
         if named is not None:
             if not isinstance(named, str) or named not in _BYTES:
-                draft.fields.refuse(key, f"is {named!r}, not one of {', '.join(_BYTES)}")
+                draft.fields.refuse(key, f"is {shown(named)}, not one of {', '.join(_BYTES)}")
             return _BYTES[named]
     return 2

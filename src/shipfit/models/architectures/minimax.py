@@ -24,7 +24,7 @@ _SHARED = (
 def minimax_m3(draft: Draft) -> None:
     """Adds all weights and caches of such a model."""
     fields, width = draft.fields, draft.head_width
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"))
+    draft.ends()
     attention(draft, draft.every, Attention(draft.heads, draft.kv_heads, width, width, norms="width"))
     draft.norms(_NORMS, draft.every)
     section = fields.section("sparse_attention_config")
@@ -66,8 +66,8 @@ def _index(draft: Draft, at: Layers, heads: int, width: int) -> None:
 
 def minimax_m1(draft: Draft) -> None:
     """MiniMax M1 and Text 01: every eighth layer attention, the others linear attention with a state."""
-    fields, width, hidden = draft.fields, draft.head_width, draft.hidden
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"))
+    width, hidden = draft.head_width, draft.hidden
+    draft.ends()
     full, linear = _linear_layers(draft)
     attention(draft, full, Attention(draft.heads, draft.kv_heads, width, width))
     draft.cache(CacheKind.FULL, full)

@@ -26,7 +26,7 @@ class Wrapper:
 
 
 WRAPPERS: dict[str, Wrapper] = {
-    "Gemma3ForConditionalGeneration": Wrapper("Gemma3ForCausalLM", google.siglip),
+    "Gemma3ForConditionalGeneration": Wrapper("Gemma3ForCausalLM", google.gemma3),
     "Gemma4ForConditionalGeneration": Wrapper("Gemma4ForCausalLM", google.gemma4),
     "Glm4vForConditionalGeneration": Wrapper("Glm4ForCausalLM", others.glm4v),
     "Glm4vMoeForConditionalGeneration": Wrapper("Glm4MoeForCausalLM", others.glm4v),

@@ -19,13 +19,7 @@ _SHARED = ("mixer.shared_experts.up_proj", "mixer.shared_experts.down_proj")
 
 def nemotron_h(draft: Draft) -> None:
     """Adds all weights and caches of such a model."""
-    fields = draft.fields
-    draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
-        embedding="backbone.embeddings",
-        norm="backbone.norm_f",
-    )
+    draft.ends(embedding="backbone.embeddings", norm="backbone.norm_f")
     draft.norms(("norm",), draft.every)
     kinds = _kinds(draft)
     at = {kind: tuple(n for n, each in enumerate(kinds) if each == kind) for kind in _LETTERS.values()}

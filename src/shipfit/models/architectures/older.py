@@ -26,13 +26,7 @@ def falcon(draft: Draft) -> None:
         draft.kv_heads = fields.number("num_kv_heads", default=draft.heads)
     elif fields.flag("multi_query", default=True):
         draft.kv_heads = 1
-    draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
-        embedding="transformer.word_embeddings",
-        norm="transformer.ln_f",
-        norm_bias=True,
-    )
+    draft.ends(embedding="transformer.word_embeddings", norm="transformer.ln_f", norm_bias=True)
     bias, width = fields.flag("bias"), draft.head_width
     modules = one_tensor("self_attention.query_key_value", "self_attention.dense")
     attention(draft, draft.every, Attention(draft.heads, draft.kv_heads, width, width, modules, bias, bias))
@@ -55,8 +49,6 @@ def chatglm(draft: Draft) -> None:
     width = fields.number("kv_channels", default=draft.head_width)
     draft.head_width = width
     draft.ends(
-        fields.number("padded_vocab_size", "vocab_size"),
-        fields.flag("tie_word_embeddings"),
         embedding="transformer.embedding.word_embeddings",
         head="transformer.output_layer",
         norm="transformer.encoder.final_layernorm" if fields.flag("post_layer_norm", default=True) else "",
@@ -76,12 +68,7 @@ def dbrx(draft: Draft) -> None:
     fields = draft.fields
     attending, feeding = fields.section("attn_config"), fields.section("ffn_config")
     draft.kv_heads = attending.number("kv_n_heads", default=1)
-    draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
-        embedding="transformer.wte",
-        norm="transformer.norm_f",
-    )
+    draft.ends(embedding="transformer.wte", norm="transformer.norm_f")
     width, base = draft.head_width, "norm_attn_norm"
     modules = one_tensor(f"{base}.attn.Wqkv", f"{base}.attn.out_proj")
     attention(draft, draft.every, Attention(draft.heads, draft.kv_heads, width, width, modules))
@@ -98,12 +85,7 @@ def dbrx(draft: Draft) -> None:
 def phi3_small(draft: Draft) -> None:
     """Phi-3 small: biases everywhere; the engine keeps all tokens also where attention is in blocks."""
     fields = draft.fields
-    draft.ends(
-        fields.number("vocab_size"),
-        fields.flag("tie_word_embeddings"),
-        norm="model.final_layernorm",
-        norm_bias=True,
-    )
+    draft.ends(norm="model.final_layernorm", norm_bias=True)
     width, modules = draft.head_width, one_tensor("self_attn.query_key_value", "self_attn.dense")
     attention(draft, draft.every, Attention(draft.heads, draft.kv_heads, width, width, modules, True, True))
     inner = ("mlp.up_proj", "mlp.up_proj", "mlp.down_proj")

@@ -179,9 +179,7 @@ DECODERS: dict[str, Decoder] = {
     ),
     # With experts.
     "MixtralForCausalLM": _MIXTRAL,
-    "PhiMoEForCausalLM": replace(
-        _MIXTRAL, norm_bias=True, qkv_bias=True, out_bias=True, head_bias="lm_head_bias"
-    ),
+    "PhiMoEForCausalLM": replace(_MIXTRAL, norm_bias=True, qkv_bias=True, out_bias=True, head_bias=True),
     "GraniteMoeForCausalLM": Decoder(sparse=_GRANITE_EXPERTS),
     "GraniteMoeSharedForCausalLM": Decoder(sparse=_GRANITE_SHARED),
     "GptOssForCausalLM": Decoder(

@@ -6,6 +6,7 @@ vllm-project/vllm, vllm/model_executor/models: llama4.py, nemotron_nas.py, mimo_
 from __future__ import annotations
 
 from collections.abc import Mapping
+from reprlib import repr as shown
 
 from shipfit.models.architectures.decoder import Sparse, experts, sparse_layers
 from shipfit.models.architectures.draft import Draft, Layers
@@ -33,7 +34,7 @@ _STEP_SHARED = ("share_expert.gate_proj", "share_expert.up_proj", "share_expert.
 def llama4(draft: Draft) -> None:
     """Llama 4: most layers look back within a chunk, every nth all the way; every nth has experts."""
     fields = draft.fields
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"))
+    draft.ends()
     width, bias = draft.head_width, fields.flag("attention_bias")
     spec = Attention(draft.heads, draft.kv_heads, width, width, qkv_bias=bias, out_bias=bias)
     attention(draft, draft.every, spec)
@@ -73,7 +74,7 @@ def _chunked(draft: Draft) -> tuple[Layers, Layers]:
 def nemotron_nas(draft: Draft) -> None:
     """Nemotron's pruned Llamas: each layer has its own KV heads and inner width, or neither."""
     fields = draft.fields
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"))
+    draft.ends()
     blocks = fields.raw("block_configs")
     if not isinstance(blocks, list):
         fields.refuse("block_configs", "is missing")
@@ -125,7 +126,7 @@ def _inner(draft: Draft, section: Fields) -> int:
 def mimo_v2(draft: Draft) -> None:
     """MiMo V2: values are narrower than keys, and windowed layers have more KV heads, and sinks."""
     fields = draft.fields
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"))
+    draft.ends()
     ones = fields.numbers("hybrid_layer_pattern", draft.layers)
     sliding, full = split_layers(draft.layers, {n for n, one in enumerate(ones) if one})
     for at, prefix, kind in ((full, "", CacheKind.FULL), (sliding, "swa_", CacheKind.SLIDING)):
@@ -159,7 +160,7 @@ def mimo_v2(draft: Draft) -> None:
 def step3p5(draft: Draft) -> None:
     """Step 3.5: windowed layers have more query heads; every head has a gate."""
     fields = draft.fields
-    draft.ends(fields.number("vocab_size"), fields.flag("tie_word_embeddings"))
+    draft.ends()
     kinds = fields.texts("layer_types", draft.layers, KINDS)
     if kinds is None:
         fields.refuse("layer_types", "is missing")
@@ -206,5 +207,5 @@ def _step_layers(draft: Draft) -> tuple[Layers, Layers]:
     if listed is None:
         return sparse_layers(fields, draft.layers)
     if not isinstance(listed, str) or not all(part.strip().isdigit() for part in listed.split(",")):
-        fields.refuse("moe_layers_enum", f"is {listed!r}, not numbers with commas between them")
+        fields.refuse("moe_layers_enum", f"is {shown(listed)}, not numbers with commas between them")
     return split_layers(draft.layers, {int(part) for part in listed.split(",")})

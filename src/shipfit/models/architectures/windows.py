@@ -43,5 +43,11 @@ def sliding_layers(draft: Draft, full_every: int = 0) -> tuple[Layers, Layers]:
         return split_layers(layers, {n for n, kind in enumerate(kinds) if kind == KINDS[1]})
     if fields.has("max_window_layers"):  # Qwen 2: the first of them look back all the way
         return split_layers(layers, set(range(fields.number("max_window_layers", zero=True), layers)))
+    pattern = fields.raw("sliding_window_pattern")
+    if isinstance(pattern, str) and {*pattern} == {
+        *"LG"
+    }:  # EXAONE 4: local or global, over and over; the last global
+        local = {n for n in range(layers - 1) if pattern[n % len(pattern)] == "L"}
+        return split_layers(layers, local)
     every = fields.number("sliding_window_pattern", "_sliding_window_pattern", default=full_every, zero=True)
     return split_layers(layers, {n for n in range(layers) if not every or (n + 1) % every})

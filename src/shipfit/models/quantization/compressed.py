@@ -74,7 +74,7 @@ def _kind(group: Section) -> Kind:
         case ("float", 8, "channel"):
             return FP8_CHANNEL
         case ("float", 8, "block"):
-            return fp8_block(*_block(weights))
+            return fp8_block(*weights.block("block_structure"))
         case ("float", 8, "group") if size == 32:
             return MXFP8
         case ("float", 4, "tensor_group" | "group") if size == 16:
@@ -90,15 +90,3 @@ def _kind(group: Section) -> Kind:
             return Kind(kind.format, None) if activations else kind
     described = f"{weights.values.get('type', 'int')} of {bits} bits by {strategy}"
     raise weights.wrong(None, f"stores weights as {described}, which shipfit does not know")
-
-
-def _block(weights: Section) -> tuple[int, int]:
-    """Rows and columns of a block; older files write it as ``128x128``."""
-    shape = weights.values.get("block_structure")
-    if isinstance(shape, str):
-        shape = [int(part) for part in shape.split("x") if part.isdigit()]
-    if not isinstance(shape, list) or len(shape) != 2 or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise weights.wrong(
-            "block_structure", f"is {weights.values.get('block_structure')!r}, not rows and columns"
-        )
-    return shape[0], shape[1]

@@ -8,6 +8,7 @@ spellings are about: that of ``hf_quant_config.json`` (a section ``quantization`
 from __future__ import annotations
 
 import re
+from reprlib import repr as shown
 
 from shipfit.models.quantization.kinds import (
     FP8,
@@ -63,7 +64,7 @@ def algorithm(section: Section) -> Kind:
     name = str(section.values.get("quant_algo", "")).upper()
     if name not in _KINDS:
         known = ", ".join((*_KINDS, "MIXED_PRECISION"))
-        raise section.wrong("quant_algo", f"is {section.values.get('quant_algo')!r}, not one of {known}")
+        raise section.wrong("quant_algo", f"is {shown(section.values.get('quant_algo'))}, not one of {known}")
     return _KINDS[name]
 
 

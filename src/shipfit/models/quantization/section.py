@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from reprlib import repr as shown
 from typing import Any
 
 from shipfit.core.errors import InputError
 from shipfit.models.facts import Quantization
 from shipfit.models.quantization.kinds import Kind
+
+_LARGEST = 2**20
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ class Section:
             value = self.values.get(key)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or not -1 <= value <= 2**20:
-                raise self.wrong(key, f"is {value!r}, not a number of that kind")
+            if isinstance(value, bool) or not isinstance(value, int) or not -1 <= value <= _LARGEST:
+                raise self.wrong(key, f"is {shown(value)}, not a whole number from -1 to {_LARGEST:,}")
             return value
         if default is None:
             raise self.wrong(keys[0], "is missing")
@@ -83,8 +86,20 @@ class Section:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise self.wrong(key, f"is {value!r}, not true or false")
+            raise self.wrong(key, f"is {shown(value)}, not true or false")
         return value
+
+    def block(self, key: str) -> tuple[int, int]:
+        """Rows and columns of a block that shares a scale; ``128x128`` in older files."""
+        value = self.values.get(key)
+        shape = (
+            [int(part) for part in value.split("x") if part.isdigit()] if isinstance(value, str) else value
+        )
+        if isinstance(shape, list) and len(shape) == 2:
+            rows, columns = shape
+            if type(rows) is type(columns) is int and 0 < rows <= _LARGEST and 0 < columns <= _LARGEST:
+                return rows, columns
+        raise self.wrong(key, f"is {shown(value)}, not rows and columns of a block")
 
     def names(self, *keys: str) -> list[str]:
         """A list of names under the first of several keys that has one; empty where none has."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from reprlib import repr as shown
 from typing import Any
 
 from shipfit.models.quantization.kinds import (
@@ -32,13 +33,10 @@ def read_fp8(section: Section) -> Reading:
 
     Experts may be stored in fewer bits than the rest (``moe_quant_algo``).
     """
-    block = section.values.get("weight_block_size")
-    if block is None:
-        kind = FP8_CHANNEL if section.method() == "fbgemm_fp8" else FP8
-    elif isinstance(block, list) and len(block) == 2 and all(isinstance(n, int) and n > 0 for n in block):
-        kind = fp8_block(*block)
+    if section.values.get("weight_block_size") is not None:
+        kind = fp8_block(*section.block("weight_block_size"))
     else:
-        raise section.wrong("weight_block_size", f"is {block!r}, not rows and columns of a block")
+        kind = FP8_CHANNEL if section.method() == "fbgemm_fp8" else FP8
     experts = _experts_of_fp8(section) or kind
     left = section.names("ignored_layers", "modules_to_not_convert")
     return Reading(
@@ -55,7 +53,7 @@ def _experts_of_fp8(section: Section) -> Kind | None:
         case "MXFP4":
             return MXFP4
         case other:
-            raise section.wrong("moe_quant_algo", f"is {other!r}, not NVFP4 or MXFP4")
+            raise section.wrong("moe_quant_algo", f"is {shown(other)}, not NVFP4 or MXFP4")
 
 
 def read_mxfp8(section: Section) -> Reading:
@@ -152,8 +150,8 @@ def _auto_round_kind(values: Mapping[str, Any], section: Section) -> Kind | None
     if "nv_fp" in data_type:
         return NVFP4
     if data_type in ("fp", "fp8"):
-        size = values.get("group_size")
-        return fp8_block(*size) if isinstance(size, list | tuple) and len(size) == 2 else FP8
+        blocks = isinstance(values.get("group_size"), list)
+        return fp8_block(*part.block("group_size")) if blocks else FP8
     if data_type != "int":
         return _refused(part, f"is {data_type!r}, which shipfit does not know")
     group = part.integer("group_size", default=128) or -1

@@ -7,10 +7,11 @@ Of 43 start-ups of releases 0.7 to 0.19 whose settings are known, 42 are predict
 
 from __future__ import annotations
 
+from shipfit.core.units import GIB, MIB
 from shipfit.hardware import Gpu
 from shipfit.models import ModelFacts, Split
 from shipfit.sizing.memory import images, sampling
-from shipfit.sizing.memory.term import GIB, WIDE, Term, total_gib
+from shipfit.sizing.memory.term import WIDE, Term, total_gib
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.start import Start
 
@@ -112,4 +113,4 @@ def _matrix_library(gpu: Gpu, start: Start) -> list[Term]:
         return []
     kept = next(e.mib for e in start.release.matrix_library_mib if (gpu.capability or 0) >= e.capability)
     source = "pytorch, aten/src/ATen/cuda/CUDABlas.cpp"
-    return [Term("activation", "matrix library", kept * 2**20 / GIB, f"{kept:g} MiB", source)]
+    return [Term("activation", "matrix library", kept * MIB / GIB, f"{kept:g} MiB", source)]

@@ -12,12 +12,13 @@ import bisect
 import math
 from collections.abc import Iterable
 
-_MIB = 1 << 20
+from shipfit.core.units import MIB
+
 _ROUNDING = 512
-_SHARED_SEGMENT = 20 * _MIB
-_OWN_SEGMENT = 10 * _MIB
-_SEGMENT_MULTIPLE = 2 * _MIB
-_LEAST_REST = _MIB
+_SHARED_SEGMENT = 20 * MIB
+_OWN_SEGMENT = 10 * MIB
+_SEGMENT_MULTIPLE = 2 * MIB
+_LEAST_REST = MIB
 
 
 def allocated(sizes: Iterable[float]) -> int:
@@ -30,7 +31,7 @@ def allocated(sizes: Iterable[float]) -> int:
     total = 0
     for size in sizes:
         needed = math.ceil(size / _ROUNDING) * _ROUNDING
-        if needed > _MIB:
+        if needed > MIB:
             block = _block(needed, free)
             rest = block - needed
             if rest > _LEAST_REST:

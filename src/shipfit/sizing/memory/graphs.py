@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from shipfit.core.units import GIB, MIB
 from shipfit.hardware import Gpu
 from shipfit.models import CacheKind, ModelFacts
 from shipfit.precision import Scheme
-from shipfit.sizing.memory.term import GIB, Term
-from shipfit.sizing.memory.weights import stage_layers
+from shipfit.sizing.memory.stages import stage_layers
+from shipfit.sizing.memory.term import Term
 from shipfit.sizing.releases import Release
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.start import Start
-
-_MIB = 2**20
 
 
 def captured_sizes(gpu: Gpu, start: Start) -> int:
@@ -65,7 +64,7 @@ def cuda_graphs(
         Term(
             "cuda_graph",
             "CUDA graphs",
-            graphs * layers * each * _MIB / GIB,
+            graphs * layers * each * MIB / GIB,
             f"{graphs} graphs x {layers} layers x {each:.3f} MiB",
             "vllm/v1/worker/gpu_model_runner.py, profile_cudagraph_memory",
         ),

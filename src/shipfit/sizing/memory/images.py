@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from shipfit.core.data import read_yaml
+from shipfit.core.units import GIB
 from shipfit.models import ModelFacts
-from shipfit.sizing.memory.term import GIB, WIDE, Term
+from shipfit.sizing.memory.term import WIDE, Term
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.start import Start
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 from shipfit.hardware import Gpu
 from shipfit.models import Cache, CacheKind, ModelFacts
+from shipfit.sizing.memory.shards import kv_heads_per_gpu
+from shipfit.sizing.memory.stages import stage_layers
 from shipfit.sizing.memory.term import WIDE
-from shipfit.sizing.memory.weights import kv_heads_per_gpu, stage_layers
 from shipfit.sizing.releases import Release
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.start import Start

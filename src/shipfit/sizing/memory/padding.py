@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,6 +12,8 @@ from typing import Literal, TypeVar
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from shipfit.core.data import read_yaml
+from shipfit.core.units import MIB
+from shipfit.core.versions import release_numbers
 from shipfit.models import Format, Split
 from shipfit.spec.base import Section
 
@@ -134,7 +135,7 @@ class Engine:
     @property
     def latent_workspace(self) -> int:
         """Bytes that are taken beside the weights while a model with latent attention is loaded."""
-        return self._first(_kernels().latent_workspace).mib << 20
+        return self._first(_kernels().latent_workspace).mib * MIB
 
     def _first(self, entries: Sequence[_AnyEntry]) -> _AnyEntry:
         found = self._found(entries)
@@ -152,7 +153,7 @@ class Engine:
         return None
 
     def _older(self, release: str) -> bool:
-        return self.version is not None and _numbers(self.version) < _numbers(release)
+        return self.version is not None and release_numbers(self.version) < release_numbers(release)
 
 
 def _name(stored: Format | None) -> str | None:
@@ -173,7 +174,3 @@ def _kernels() -> _Kernels:
 
 def _up(size: float, multiple: int) -> float:
     return math.ceil(size / multiple) * multiple if multiple > 1 else size
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

@@ -8,12 +8,13 @@ leave the graphs out of the sum; they then take what utilization left aside.
 
 from __future__ import annotations
 
+from shipfit.core.units import GIB
 from shipfit.hardware import Gpu
 from shipfit.models import ModelFacts
 from shipfit.precision import Scheme
 from shipfit.sizing.memory.activation import activation
 from shipfit.sizing.memory.graphs import cuda_graphs
-from shipfit.sizing.memory.term import GIB, Term
+from shipfit.sizing.memory.term import Term
 from shipfit.sizing.memory.weights import weight_bytes
 from shipfit.sizing.releases import Release
 from shipfit.sizing.settings import Settings

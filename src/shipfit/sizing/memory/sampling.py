@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from shipfit.core.units import GIB
 from shipfit.hardware import Gpu
 from shipfit.models import ModelFacts
-from shipfit.sizing.memory.term import GIB, WIDE, Term
+from shipfit.sizing.memory.term import WIDE, Term
 from shipfit.sizing.releases import Release
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.start import Start

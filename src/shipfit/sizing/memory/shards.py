@@ -10,7 +10,7 @@ from shipfit.models import Format, ModelFacts, Split, Weight
 from shipfit.precision import Scheme
 from shipfit.sizing.memory.padding import Engine
 
-_VOCABULARY_MULTIPLE = 64
+VOCABULARY_MULTIPLE = 64
 """Rows of embedding and head are padded to it (vocab_parallel_embedding.py, DEFAULT_VOCAB_PADDING_SIZE)."""
 _WIDE_BITS = 16
 """Of a number in ``bf16`` and ``fp16``."""
@@ -109,7 +109,7 @@ class Holder:
         rows: float = weight.rows
         columns: float = weight.columns
         if weight.name in ("embedding", "head"):
-            rows = math.ceil(rows / _VOCABULARY_MULTIPLE) * _VOCABULARY_MULTIPLE
+            rows = math.ceil(rows / VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
         if weight.active is not None and self.expert_parallel:
             return rows, columns, math.ceil(weight.each / self.tensor)
         if weight.split is Split.KV_HEADS:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-GIB = 2**30
 WIDE = 2
 """Bytes of a number that is not quantized: bf16 or fp16, which float32 checkpoints are served in too."""
 

@@ -15,20 +15,9 @@ from itertools import zip_longest
 from shipfit.models import CacheKind, ModelFacts, Weight
 from shipfit.precision import Scheme
 from shipfit.sizing.memory.allocator import allocated
-from shipfit.sizing.memory.shards import Holder, Shard, kv_heads_per_gpu, weight_format
-from shipfit.sizing.memory.stages import held, stage_layers
+from shipfit.sizing.memory.shards import Holder, Shard
+from shipfit.sizing.memory.stages import held
 from shipfit.sizing.settings import Settings
-
-__all__ = [
-    "WeightTerm",
-    "bytes_per_gpu",
-    "kv_heads_per_gpu",
-    "stage_layers",
-    "stored_precision",
-    "weight_bytes",
-    "weight_format",
-    "weight_terms",
-]
 
 _OUTSIDE = -1
 """Stands for what lies outside of the layers."""

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 
+from shipfit.core.units import GIB
 from shipfit.sizing.memory.kv_cache import kv_cache
-from shipfit.sizing.memory.term import GIB
 from shipfit.sizing.memory.weights import weight_bytes
-from shipfit.sizing.planning.options import Option
+from shipfit.sizing.planning.options import LEAST_SEQUENCES, Option
 from shipfit.sizing.planning.task import Task
 from shipfit.sizing.releases import release
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.speed import Replica, prefill_s, step_s
-from shipfit.sizing.start import LEAST_SEQUENCES, Start
+from shipfit.sizing.start import Start
 
 
 def too_large(task: Task, option: Option, replicas: int, utilization: float | None) -> str | None:

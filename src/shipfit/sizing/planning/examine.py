@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from shipfit.sizing.planning.bounds import too_large, too_slow_alone
-from shipfit.sizing.planning.options import Option
+from shipfit.sizing.planning.options import LEAST_SEQUENCES, Option
 from shipfit.sizing.planning.task import Task, Verdict
 from shipfit.sizing.size import Sizing, size
 from shipfit.sizing.speed import Replica, Speed, serve
-from shipfit.sizing.start import LEAST_SEQUENCES
 from shipfit.sizing.support import refusals
 from shipfit.spec import Deployment
 

@@ -12,6 +12,9 @@ from shipfit.precision import Precision, Scheme, scheme, schemes
 from shipfit.sizing.memory.weights import stored_precision
 from shipfit.sizing.settings import KvFormat, Settings
 
+LEAST_SEQUENCES = 8
+"""Requests that vLLM is told to take in at once, at least: fewer save nothing and queue when arrivals cluster."""
+
 
 @dataclass(frozen=True)
 class Pool:

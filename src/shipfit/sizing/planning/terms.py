@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from shipfit.core.units import GIB
 from shipfit.hardware import Gpu
 from shipfit.models import ModelFacts
 from shipfit.precision import Scheme
-from shipfit.sizing.memory.term import GIB
 from shipfit.sizing.memory.weights import weight_terms
 from shipfit.sizing.planning.plan import Term
 from shipfit.sizing.settings import Settings

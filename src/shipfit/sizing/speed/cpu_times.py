@@ -20,6 +20,7 @@ class CpuTimes:
         cores: of this replica.
         sharers: replicas that share the processor's memory, this one among them.
         layers: decoder layers.
+        budget: tokens that a step takes in.
         known: what a processor reaches.
     """
 
@@ -35,8 +36,10 @@ class CpuTimes:
         cores: int,
         sharers: int,
         layers: int,
+        budget: int,
         known: Processor,
     ) -> None:
+        self.budget = budget
         # The probe measured what programs reach, not a label; cores share it with the other replicas' cores.
         bandwidth = min(cpu.core_bandwidth_gb_s * cores, gpu.bandwidth_gb_s / sharers) * 1e9
         core = gpu.tflops["bf16"] / cpu.cores if scheme.group == 0 else cpu.core_tflops
@@ -63,12 +66,13 @@ class CpuTimes:
         computing = (self._token + self._head) * batch * self._operation_s
         return max(reading, computing) + self._layers_s
 
-    def added_s(self, tokens: float, beside: float) -> float:
+    def added_s(self, tokens: float, beside: float, together: float = 1) -> float:  # noqa: ARG002
         """Seconds that a prompt adds to steps that decode anyway: all of it, as nothing is left idle.
 
         Args:
             tokens: of the prompt.
             beside: requests that are decoding.
+            together: prompts that the same steps take in, which share little.
         """
         return self.prefill_s(tokens, beside)
 

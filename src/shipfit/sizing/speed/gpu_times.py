@@ -29,6 +29,8 @@ _RATES: dict[KernelKind, tuple[str, ...]] = {
 """The formats whose compute rate counts, the first that the GPU has."""
 _SOME = 1e-9
 """Stands for no expert that a token leaves out."""
+_ROUNDING = 1e-9
+"""Share of a step that a full one must not take in by mere rounding."""
 
 
 class GpuTimes:
@@ -48,7 +50,7 @@ class GpuTimes:
         bandwidth = gpu.bandwidth_gb_s * 1e9
         wide = _rate(gpu, "wide")
         self.request_s, self.crowding = release.request_s, everywhere.crowding
-        self._stages, self._budget = settings.pipeline, budget
+        self._stages, self.budget = settings.pipeline, budget
         self._evenness = everywhere.experts_evenness
         self._touches = -math.log(max(work.idle, _SOME)) / self._evenness
         self._attention, self._spread = work.attention, work.expert_spread
@@ -99,14 +101,15 @@ class GpuTimes:
         )
         return self._fixed_s + self._touched_s(own) + own * (self._token_s + self._sequence_s + looking)
 
-    def added_s(self, tokens: float, beside: float) -> float:
+    def added_s(self, tokens: float, beside: float, together: float = 1) -> float:
         """Seconds that a prompt adds to steps that decode anyway.
 
         Args:
             tokens: of the prompt.
             beside: requests that are decoding.
+            together: prompts that the same steps take in, this one among them.
         """
-        return self._prompt_s(tokens, beside) / self._stages
+        return self._prompt_s(tokens, beside, together) / self._stages
 
     def prefill_s(self, tokens: float, beside: float = 0, context: float = 0) -> float:
         """Seconds from the first step that takes in a prompt to its first token.
@@ -122,20 +125,21 @@ class GpuTimes:
         longest = min(self._room(beside) / tokens, 1.0)
         return whole * (longest + (1 - longest) / self._stages)
 
-    def _prompt_s(self, tokens: float, beside: float) -> float:
-        """Seconds that a prompt adds in all stages together: reading weights is shared with the decoding requests."""
-        chunks = self._chunks(tokens, beside)
+    def _prompt_s(self, tokens: float, beside: float, together: float = 1) -> float:
+        """Seconds that a prompt adds in all stages: reading weights is shared with what else the steps take in."""
+        chunks = self._chunks(tokens * together, beside)
         others = beside / self._stages
-        touched = self._touched_s(tokens / chunks + others) - self._touched_s(others)
+        touched = self._touched_s(tokens * together / chunks + others) - self._touched_s(others)
         looking = sum(each.pairs(tokens) * each.pair_operations for each in self._attention) * self._pair_s
-        return chunks * (self._uncaptured_s + touched) + tokens * self._token_s + self._sequence_s + looking
+        shared = chunks * (self._uncaptured_s + touched) / together
+        return shared + tokens * self._token_s + self._sequence_s + looking
 
     def _chunks(self, tokens: float, beside: float) -> int:
-        return math.ceil(tokens / self._room(beside))
+        return max(1, math.ceil(tokens / self._room(beside) - _ROUNDING))
 
     def _room(self, beside: float) -> float:
         """Tokens of prompts that a step takes in beside decoding ones, which come first."""
-        return max(self._budget - beside, 1)
+        return max(self.budget - beside, 1)
 
     def _touched_s(self, tokens: float) -> float:
         """Seconds to read the experts that any of so many tokens passes through.

@@ -28,11 +28,15 @@ class Times(Protocol):
     def crowding(self) -> float:
         """Share of the other requests in flight whose prompts a new request finds before its own."""
 
+    @property
+    def budget(self) -> int:
+        """Tokens that a step takes in, of prompts and of answers."""
+
     def step_s(self, batch: float, context: float) -> float:
         """Seconds of a decoding step."""
 
-    def added_s(self, tokens: float, beside: float) -> float:
-        """Seconds that a prompt adds to steps that decode anyway."""
+    def added_s(self, tokens: float, beside: float, together: float = 1) -> float:
+        """Seconds that a prompt adds to steps that decode anyway, each of those that the same steps take in."""
 
     def prefill_s(self, tokens: float, beside: float = 0, context: float = 0) -> float:
         """Seconds from the first step that takes in a prompt to its first token."""
@@ -64,6 +68,7 @@ class Replica:
     def times_with(self, known: Efficiencies) -> Times:
         """How long its steps take if kernels reached something else than is known of them."""
         settings = self.settings
+        budget = start(self.facts, self.gpu, settings).tokens
         if cpu := self.gpu.cpu:
             return CpuTimes(
                 self.work,
@@ -73,9 +78,10 @@ class Replica:
                 settings.tensor,
                 self.sharers,
                 self.facts.layers,
+                budget,
                 known.processor,
             )
-        return GpuTimes(self.work, self.gpu, settings, start(self.facts, self.gpu, settings).tokens, known)
+        return GpuTimes(self.work, self.gpu, settings, budget, known)
 
     @cached_property
     def work(self) -> Work:

@@ -97,6 +97,9 @@ def steady_with(
     half = (ttft - steps - prompts) / 2
     decoding = math.sqrt(half * half + steps * ttft) - half
     tpot = decoding / max(tokens_out - 1, 1)
+    longest = decode + _fullest_s(times, tokens_in, batch - 1)
+    ttft += max(tpot - longest, 0.0) * (tokens_out - 1)
+    tpot = min(tpot, longest)
     whole = ttft + tpot * (tokens_out - 1)
     waiting = (concurrency - batch) / batch * whole
     return Speed(ttft + waiting, tpot, batch * tokens_out / whole, batch, concurrency > batch)
@@ -181,11 +184,14 @@ class _Load:
         left = 1 - rate * added
         if left <= 0:
             return math.inf, math.inf
-        tpot = times.step_s(batch, self._context) / left
+        decode = times.step_s(batch, self._context)
+        tpot = decode / left
         waiting = rate * added * added / (2 * left)
         under_way = tpot / 2 if batch > 1 else 0.0
         own = times.prefill_s(self._tokens_in, batch - 1, self._context)
-        return times.request_s + own + waiting + under_way, tpot
+        ttft = times.request_s + own + waiting + under_way
+        longest = decode + _fullest_s(times, self._tokens_in, batch - 1)
+        return ttft + max(tpot - longest, 0.0) * self._steps, min(tpot, longest)
 
     def in_flight(self, rate: float) -> float:
         """Requests in flight at a rate that the replica keeps up with."""
@@ -199,6 +205,16 @@ class _Load:
     def _whole(self, rate: float, batch: float) -> float:
         ttft, tpot = self.times(rate, batch)
         return ttft + tpot * self._steps if self._steps else ttft
+
+
+def _fullest_s(times: Times, tokens_in: int, beside: float) -> float:
+    """Seconds that prompts add at most to a step, whose budget bounds what it takes in.
+
+    So no token of an answer takes longer than a full step; what prompts add beyond that is waited for by requests
+    that have no place in a step yet.
+    """
+    prompts = max(times.budget - beside, 1.0) / tokens_in
+    return prompts * times.added_s(tokens_in, beside, max(prompts, 1.0))
 
 
 def _root(rising: Callable[[float], float], low: float, high: float) -> float:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipfit.core.units import GIB
 from shipfit.hardware import gpu
 from shipfit.models import Cache, CacheKind, ModelFacts, State, load_facts
 from shipfit.sizing.memory.kv_cache import kv_cache
-from shipfit.sizing.memory.term import GIB
 from shipfit.sizing.releases import release
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.start import Start

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from shipfit.core.units import GIB
 from shipfit.hardware import gpu
 from shipfit.models import load_facts
 from shipfit.sizing.memory.sampling import kept, sampling
-from shipfit.sizing.memory.term import GIB, total_gib
+from shipfit.sizing.memory.term import total_gib
 from shipfit.sizing.releases import release
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.start import Start

@@ -11,7 +11,8 @@ from shipfit.sizing.speed.efficiencies import efficiencies
     [
         ("T4", "ampere"),  # older than all that was measured
         ("A100-SXM4-80GB", "ampere"),
-        ("L40S", "ampere"),
+        ("L40S", "ada"),
+        ("A10G", "ampere"),
         ("H100-SXM5-80GB", "hopper"),
         ("B300-SXM-288GB", "blackwell"),
         ("RTX-5090", "blackwell-rtx"),

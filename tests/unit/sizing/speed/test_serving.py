@@ -65,6 +65,21 @@ def test_others_prompts_lengthen_the_tokens_of_all() -> None:
     assert long > 2 * short
 
 
+@given(st.integers(2, 500), st.integers(1, 20_000), st.integers(2, 2000))
+def test_no_token_takes_longer_than_a_full_step(concurrency: int, tokens_in: int, tokens_out: int) -> None:
+    times = TWO.times
+    decode = times.step_s(concurrency, tokens_in + tokens_out / 2)
+    prompts = max(times.budget - concurrency + 1, 1) / tokens_in
+    full = decode + prompts * times.added_s(tokens_in, concurrency - 1, max(prompts, 1))
+    assert steady(TWO, concurrency, tokens_in, tokens_out).tpot_s <= full * (1 + 1e-9)
+
+
+def test_a_step_full_of_prompts_is_one_launch() -> None:
+    """Measured: github.com/gpustack/gpustack, docs/performance-lab/gpt-oss-120b/h100.md (128 + 4 tokens)."""
+    one = make_replica("openai/gpt-oss-120b", "mxfp4", "H100-SXM5-80GB", tensor=2, version="0.10.2")
+    assert 183 == pytest.approx(steady(one, 1000, 128, 4).tpot_s * 1e3, rel=0.3)
+
+
 @given(rate=st.floats(0.01, 6), more=st.floats(0, 6))
 def test_more_arrivals_never_make_it_faster(rate: float, more: float) -> None:
     calm, busy = (serve(TWO, 1, each, 1024, 256, 64) for each in (rate, rate + more))

@@ -11,19 +11,36 @@ from shipfit.models.architectures.fields import Fields
 from shipfit.models.architectures.towers.parts import Encoder, encoder, linear, vector
 
 
-def siglip(draft: Draft, vision: Fields) -> None:
+def gemma3(draft: Draft, vision: Fields) -> None:
     """SigLIP with Gemma 3's projector."""
-    width, prefix = vision.number("hidden_size", default=1152), "vision_tower.vision_model"
-    side = vision.number("patch_size", default=14)
-    linear(draft, "patches", (width, 3 * side**2), f"{prefix}.embeddings", bias=True)
-    positions = (vision.number("image_size", default=896) // side) ** 2
-    linear(draft, "positions", (positions, width), f"{prefix}.embeddings")
-    blocks = vision.number("num_hidden_layers", default=27)
-    inner = vision.number("intermediate_size", default=4304)
-    encoder(draft, Encoder(f"{prefix}.encoder.layers", blocks, width, inner))
-    vector(draft, "norm", 2 * width, f"{prefix}.post_layernorm")
+    width = siglip(draft, vision, "vision_tower.vision_model", side=14, image=896, blocks=27, inner=4304)
     vector(draft, "norm", width, "multi_modal_projector.mm_soft_emb_norm")
     linear(draft, "projector", (width, draft.hidden), "multi_modal_projector")
+
+
+def siglip(
+    draft: Draft, vision: Fields, prefix: str, *, side: int, image: int, blocks: int, inner: int
+) -> int:
+    """SigLIP itself; gives the width of its stream.
+
+    Args:
+        draft: where to.
+        vision: its section.
+        prefix: its name in a checkpoint.
+        side: pixels of a patch's side, where the section does not say it; so are all further ones.
+        image: pixels of an image's side.
+        blocks: how many.
+        inner: inner width of a feed-forward network.
+    """
+    width, side = vision.number("hidden_size", default=1152), vision.number("patch_size", default=side)
+    linear(draft, "patches", (width, 3 * side**2), f"{prefix}.embeddings", bias=True)
+    positions = (vision.number("image_size", default=image) // side) ** 2
+    linear(draft, "positions", (positions, width), f"{prefix}.embeddings")
+    blocks = vision.number("num_hidden_layers", default=blocks)
+    inner = vision.number("intermediate_size", default=inner)
+    encoder(draft, Encoder(f"{prefix}.encoder.layers", blocks, width, inner))
+    vector(draft, "norm", 2 * width, f"{prefix}.post_layernorm")
+    return width
 
 
 def gemma4(draft: Draft, vision: Fields) -> None:
@@ -32,7 +49,7 @@ def gemma4(draft: Draft, vision: Fields) -> None:
     Raises:
         InputError: there is a tower for sound too.
     """
-    outer = draft.outer or draft.fields
+    outer = draft.outer
     if outer.raw("audio_config") is not None:
         outer.refuse("audio_config", "describes a tower for sound, whose weights shipfit does not know")
     width, prefix = vision.number("hidden_size", default=768), "model.vision_tower"

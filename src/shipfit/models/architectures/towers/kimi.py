@@ -6,6 +6,8 @@ vision_tower.py.
 
 from __future__ import annotations
 
+from reprlib import repr as shown
+
 from shipfit.models.architectures.draft import Draft
 from shipfit.models.architectures.fields import Fields
 from shipfit.models.architectures.towers.parts import Encoder, block, encoder, linear, vector
@@ -45,14 +47,14 @@ def _area(vision: Fields) -> int:
     """Patches that become one token."""
     kernel = vision.raw("merge_kernel_size") or [2, 2]
     if not isinstance(kernel, list) or len(kernel) != 2:
-        vision.refuse("merge_kernel_size", f"is {kernel!r}, not two numbers")
+        vision.refuse("merge_kernel_size", f"is {shown(kernel)}, not two numbers")
     return vision.checked("merge_kernel_size", kernel[0]) * vision.checked("merge_kernel_size", kernel[1])
 
 
 def minimax_m3(draft: Draft, vision: Fields) -> None:
     """MiniMax M3's tower, projector and merger (vllm/models/minimax_m3/common/vision_tower.py)."""
     width, prefix = vision.number("hidden_size", default=1280), "vision_tower"
-    outer = draft.outer or draft.fields
+    outer = draft.outer
     merging = vision.section("img_token_compression_config")
     pixels = (
         3 * merging.number("temporal_patch_size", default=2) * vision.number("patch_size", default=14) ** 2

@@ -25,7 +25,7 @@ def pixtral(draft: Draft, vision: Fields) -> None:
             f"{prefix}.transformer.layers", blocks, width, inner, gated=True, bias=False, norm_bias=False
         ),
     )
-    outer = draft.outer or draft.fields
+    outer = draft.outer
     bias = outer.flag("multimodal_projector_bias")
     merged = outer.number("spatial_merge_size", default=2) ** 2 * width
     projector = "multi_modal_projector"

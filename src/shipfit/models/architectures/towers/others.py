@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from shipfit.models.architectures.draft import Draft
 from shipfit.models.architectures.fields import Fields
+from shipfit.models.architectures.towers.google import siglip
 from shipfit.models.architectures.towers.parts import Encoder, block, encoder, linear, vector
 from shipfit.models.facts import Split
 
@@ -32,7 +33,7 @@ def intern_vit(draft: Draft, vision: Fields) -> None:
     )
     encoder(draft, spec)
     vector(draft, "scales", 2 * width, f"{modules}.*", blocks)
-    ratio = (draft.outer or draft.fields).share("downsample_ratio") or 0.5
+    ratio = draft.outer.share("downsample_ratio") or 0.5
     merged = width * max(1, int(1 / ratio)) ** 2
     vector(draft, "norm", 2 * merged, "mlp1.0")
     linear(draft, "projector.in", (draft.hidden, merged), "mlp1.1", bias=True)
@@ -61,14 +62,6 @@ def glm4v(draft: Draft, vision: Fields) -> None:
 
 def idefics3(draft: Draft, vision: Fields) -> None:
     """SigLIP with the projector of Idefics 3 and SmolVLM."""
-    width, prefix = vision.number("hidden_size", default=1152), "model.vision_model"
-    side = vision.number("patch_size", default=32)
-    linear(draft, "patches", (width, 3 * side**2), f"{prefix}.embeddings", bias=True)
-    positions = (vision.number("image_size", default=224) // side) ** 2
-    linear(draft, "positions", (positions, width), f"{prefix}.embeddings")
-    blocks = vision.number("num_hidden_layers", default=12)
-    inner = vision.number("intermediate_size", default=3072)
-    encoder(draft, Encoder(f"{prefix}.encoder.layers", blocks, width, inner))
-    vector(draft, "norm", 2 * width, f"{prefix}.post_layernorm")
-    scale = (draft.outer or draft.fields).number("scale_factor", default=2)
+    width = siglip(draft, vision, "model.vision_model", side=32, image=224, blocks=12, inner=3072)
+    scale = draft.outer.number("scale_factor", default=2)
     linear(draft, "projector", (draft.hidden, width * scale**2), "model.connector")

@@ -1,6 +1,6 @@
 """Every part of a small model, added up by hand from the modules of huggingface/transformers and vllm-project/vllm.
 
-This holds families for whose models no exact count of parameters was seen published (test_architectures.py has the
+This holds families for whose models no exact count of parameters was seen published (test_published.py has the
 others): two layers of width 64, four heads of 16, two key and value heads, an inner width of 96, a vocabulary of 100.
 """
 
