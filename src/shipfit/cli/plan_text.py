@@ -117,7 +117,7 @@ def _expectations(plan: dict[str, Any]) -> list[str]:
         )
         if speed["max_request_rate"] is not None:
             lines.append(
-                f"at most {speed['max_request_rate']:,.2f} such requests a second within the SLO's limits"
+                f"at most {speed['max_request_rate']:,.2f} such requests a second within the SLO's limits, on average"
             )
     if cost := plan["cost"]:
         line = f"cost: {cost['hour']:,.2f} {cost['currency']} an hour"

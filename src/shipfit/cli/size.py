@@ -252,7 +252,7 @@ def _render(facts: dict[str, Any]) -> None:
         typer.echo(f"{'then':12} {facts['tpot_ms']:9.1f} ms a token")
         typer.echo(f"{'output':12} {facts['output_tokens_per_s']:9,.1f} tokens/s")
         typer.echo(
-            f"{'at most':12} {facts['max_request_rate']:9.2f} such requests a second within the limits given"
+            f"{'at most':12} {facts['max_request_rate']:9.2f} such requests a second within the limits, on average"
         )
     if facts["fits"]:
         typer.echo(f"fits: {facts['reasons'][0]}")

@@ -51,23 +51,40 @@ def weight_bytes(
         settings: how they are split.
         capability: compute capability of the GPU, which decides on kernels; Hopper's where it is not known.
     """
-    split = Settings(
+    return _fullest_stage(facts, scheme, _split(settings), capability, rounded=True)
+
+
+def tensor_bytes(
+    facts: ModelFacts, scheme: Scheme, settings: Settings, capability: float | None = None
+) -> float:
+    """Bytes of the tensors alone, without what the allocator adds: never more than ``weight_bytes``, and soon found.
+
+    Args:
+        facts: the model.
+        scheme: how its weights are stored.
+        settings: how they are split.
+        capability: as for ``weight_bytes``.
+    """
+    return _fullest_stage(facts, scheme, _split(settings), capability, rounded=False)
+
+
+def _split(settings: Settings) -> Settings:
+    """Those settings that weights depend on."""
+    return Settings(
         tensor=settings.tensor,
         pipeline=settings.pipeline,
         expert_parallel=settings.expert_parallel,
         version=settings.version,
     )
-    return _fullest_stage(facts, scheme, split, capability)
 
 
-@lru_cache(
-    maxsize=4096
-)  # a planner asks for the same split on many kinds of GPU and with many other settings
-def _fullest_stage(facts: ModelFacts, scheme: Scheme, split: Settings, capability: float | None) -> float:
-    return max(
-        sum(term.bytes for term in weight_terms(facts, scheme, split, stage, capability))
-        for stage in range(split.pipeline)
-    )
+# A planner asks for the same split on many kinds of GPU and with many other settings.
+@lru_cache(maxsize=4096)
+def _fullest_stage(
+    facts: ModelFacts, scheme: Scheme, split: Settings, capability: float | None, *, rounded: bool
+) -> float:
+    stages = (_Stage(facts, scheme, split, stage, capability) for stage in range(split.pipeline))
+    return max(sum(term.bytes for term in stage.terms(rounded=rounded)) for stage in stages)
 
 
 def weight_terms(
@@ -82,25 +99,44 @@ def weight_terms(
         stage: of pipeline parallelism, from 0.
         capability: as for ``weight_bytes``.
     """
-    holder = Holder(facts, scheme, settings.tensor, settings.expert_parallel, settings.version, capability)
-    shards = [(weight, holder.shard(weight)) for weight in held(facts, settings.pipeline, stage)]
-    terms = [_term(weight, shard) for weight, shard in shards if shard.total]
-    terms += [_copy(weight, shard) for weight, shard in shards if weight.absorbed and shard.layout]
-    terms += [
-        WeightTerm(
-            "rotary",
-            table.positions * table.width * _ROTARY_BYTES,
-            f"{table.positions:,} positions x {table.width} numbers x {_ROTARY_BYTES} bytes",
+    return _Stage(facts, scheme, settings, stage, capability).terms(rounded=True)
+
+
+class _Stage:
+    """One GPU of one pipeline stage, and the shard of every weight that it has; arguments as of ``weight_terms``."""
+
+    def __init__(
+        self, facts: ModelFacts, scheme: Scheme, settings: Settings, stage: int, capability: float | None
+    ) -> None:
+        self.facts = facts
+        self.holder = Holder(
+            facts, scheme, settings.tensor, settings.expert_parallel, settings.version, capability
         )
-        for table in facts.rotary
-    ]
-    if any(cache.kind is CacheKind.LATENT for cache in facts.caches):
-        workspace = holder.engine.latent_workspace
-        terms.append(WeightTerm("workspace", workspace, "taken while a latent attention's kernel is chosen"))
-    terms.append(
-        WeightTerm("rounding", _rounding(shards), "blocks of PyTorch's allocator that tensors do not fill")
-    )
-    return terms
+        self.shards = [
+            (weight, self.holder.shard(weight)) for weight in held(facts, settings.pipeline, stage)
+        ]
+
+    def terms(self, *, rounded: bool) -> list[WeightTerm]:
+        """What the stage holds; ``rounded``: what the allocator adds too."""
+        terms = [_term(weight, shard) for weight, shard in self.shards if shard.total]
+        terms += [_copy(weight, shard) for weight, shard in self.shards if weight.absorbed and shard.layout]
+        terms += [
+            WeightTerm(
+                "rotary",
+                table.positions * table.width * _ROTARY_BYTES,
+                f"{table.positions:,} positions x {table.width} numbers x {_ROTARY_BYTES} bytes",
+            )
+            for table in self.facts.rotary
+        ]
+        if any(cache.kind is CacheKind.LATENT for cache in self.facts.caches):
+            workspace = self.holder.engine.latent_workspace
+            terms.append(
+                WeightTerm("workspace", workspace, "taken while a latent attention's kernel is chosen")
+            )
+        if rounded:
+            how = "blocks of PyTorch's allocator that tensors do not fill"
+            terms.append(WeightTerm("rounding", _rounding(self.shards), how))
+        return terms
 
 
 def bytes_per_gpu(

@@ -9,7 +9,7 @@ import math
 
 from shipfit.core.units import GIB
 from shipfit.sizing.memory.kv_cache import kv_cache
-from shipfit.sizing.memory.weights import weight_bytes
+from shipfit.sizing.memory.weights import tensor_bytes
 from shipfit.sizing.planning.options import LEAST_SEQUENCES, Option
 from shipfit.sizing.planning.task import Task
 from shipfit.sizing.releases import release
@@ -30,7 +30,7 @@ def too_large(task: Task, option: Option, replicas: int, utilization: float | No
     gpu, promise = option.pool.gpu, task.deployment.promise
     usable = gpu.memory_gib * (utilization or 1)
     settings = Settings(tensor=option.tensor, pipeline=option.pipeline)
-    weights = weight_bytes(task.facts, option.scheme, settings, gpu.capability) / GIB
+    weights = tensor_bytes(task.facts, option.scheme, settings, gpu.capability) / GIB
     if weights > usable:
         return f"weights of {weights:.1f} GiB exceed the {usable:.1f} GiB usable on {gpu.name}"
     asked = math.ceil(promise.concurrency / replicas)

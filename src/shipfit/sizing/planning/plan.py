@@ -58,7 +58,7 @@ class PredictedSpeed(Section):
     overloaded: bool
     """Whether requests arrive faster than they are answered; the times are then those of full replicas."""
     max_request_rate: float | None = None
-    """Requests a second, like the workload's, that all replicas together answer within the SLO's limits."""
+    """Requests a second, like the workload's, that all replicas together answer within the SLO's limits, on average."""
 
 
 class Cost(Section):

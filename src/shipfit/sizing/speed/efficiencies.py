@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from shipfit.core.data import read_yaml
+from shipfit.core.versions import release_numbers
 from shipfit.hardware import Gpu
 from shipfit.spec.base import Section
 
@@ -94,7 +95,8 @@ class Efficiencies(Section):
         """The figures of a release of vLLM; of the newest where none is named."""
         if version is None:
             return self.releases[-1]
-        before = [each for each in self.releases if _order(each.since) <= _order(version)]
+        asked = release_numbers(version)
+        before = [each for each in self.releases if release_numbers(each.since) <= asked]
         return before[-1] if before else self.releases[0]
 
 
@@ -102,7 +104,3 @@ class Efficiencies(Section):
 def efficiencies() -> Efficiencies:
     """The file's content."""
     return Efficiencies.model_validate(read_yaml(_FILE))
-
-
-def _order(version: str) -> list[int]:
-    return [int(part) for part in version.split(".") if part.isdigit()]
