@@ -20,8 +20,7 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(
         "KUBECONFIG" not in os.environ or shutil.which("kubectl") is None,
-        reason="no cluster: have kubectl and name one by KUBECONFIG (the test cluster: `cluster up`, `cluster gpu-node"
-        ' a100-0 --product NVIDIA-A100-SXM4-80GB --gpus 8 --memory-mib 81920`, `eval "$(cluster env)"`)',
+        reason="no cluster: have kubectl and name one by KUBECONFIG, such as that of `kind create cluster`",
     ),
 ]
 
@@ -30,7 +29,11 @@ pytestmark = [
 def free() -> dict[str, tuple[int, ...]]:
     found = free_gpus()
     if not found:
-        pytest.skip("no GPU is free in the cluster; `cluster gpu-node a100-0 --gpus 8` simulates a node")
+        pytest.skip(
+            "no GPU is free in the cluster; `kubectl label node NAME nvidia.com/gpu.product=NVIDIA-A100-SXM4-80GB` and "
+            "`kubectl patch node NAME --subresource=status --type=merge --patch "
+            '\'{"status": {"capacity": {"nvidia.com/gpu": "8"}}}\'` simulate some'
+        )
     return found
 
 
