@@ -13,17 +13,13 @@ from shipfit.sizing.settings import Settings
 from shipfit.sizing.start import Start
 
 
-def captured_sizes(gpu: Gpu, start: Start) -> int:
-    """For how many batch sizes a graph is captured (vllm/config/vllm.py, _set_cudagraph_sizes).
+def captured_sizes(largest: int, release: Release) -> int:
+    """For how many batch sizes up to the largest a graph is captured (vllm/config/vllm.py, _set_cudagraph_sizes).
 
     Args:
-        gpu: the kind of GPU.
-        start: how the replica runs.
+        largest: batch size that a graph is captured for.
+        release: of vLLM.
     """
-    return _sizes_up_to(largest_size(gpu, start), start.release)
-
-
-def _sizes_up_to(largest: int, release: Release) -> int:
     sizes = [1, 2, 4, *range(8, 256, 8), *range(256, largest + 1, release.graph_stride_above_256)]
     return sum(size <= largest for size in sizes)
 
@@ -59,7 +55,8 @@ def cuda_graphs(
     layers = max(len(stage) for stage in stage_layers(facts.layers, settings.pipeline))
     # once in pieces, for steps that read prompts too, and once whole, for as many sequences as there may be
     largest = largest_size(gpu, start)
-    graphs = _sizes_up_to(largest, start.release) + _sizes_up_to(min(largest, start.sequences), start.release)
+    limits = largest, min(largest, start.sequences)
+    graphs = sum(captured_sizes(limit, start.release) for limit in limits)
     return (
         Term(
             "cuda_graph",

@@ -139,21 +139,6 @@ class _Stage:
         return terms
 
 
-def bytes_per_gpu(
-    facts: ModelFacts, weight: Weight, scheme: Scheme, tensor: int, *, expert_parallel: bool = False
-) -> float:
-    """Bytes of a kind of weight on each GPU of tensor parallelism, of all layers together.
-
-    Args:
-        facts: the model.
-        weight: one of its weights.
-        scheme: how the model is served.
-        tensor: tensor-parallel size.
-        expert_parallel: whether experts are divided by number, not by width.
-    """
-    return Holder(facts, scheme, tensor, expert_parallel).shard(weight).total
-
-
 def stored_precision(facts: ModelFacts) -> str | None:
     """The precision that a checkpoint is stored in; None for 32-bit ones and quantizations without a name here."""
     if facts.quantization:

@@ -7,7 +7,7 @@ import pytest
 from shipfit.hardware import gpu
 from shipfit.models import load_facts
 from shipfit.precision import scheme
-from shipfit.sizing.memory.graphs import captured_sizes, cuda_graphs, probe_blocks
+from shipfit.sizing.memory.graphs import captured_sizes, cuda_graphs, largest_size, probe_blocks
 from shipfit.sizing.memory.term import total_gib
 from shipfit.sizing.releases import release
 from shipfit.sizing.settings import Settings
@@ -35,7 +35,8 @@ def begun(sequences: int, version: str | None = None) -> Start:
     ],
 )
 def test_as_many_sizes_are_captured_as_vllm_does(version: str, name: str, sequences: int, sizes: int) -> None:
-    assert sizes == captured_sizes(gpu(name), begun(sequences, version))
+    start = begun(sequences, version)
+    assert sizes == captured_sizes(largest_size(gpu(name), start), start.release)
 
 
 @pytest.mark.parametrize(

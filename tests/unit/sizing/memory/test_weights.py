@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipfit.core.units import GIB
 from shipfit.models import Format, ModelFacts, Split, Weight, load_facts
 from shipfit.models.architectures import read_config
 from shipfit.precision import Scheme, scheme, schemes
-from shipfit.sizing.memory.weights import bytes_per_gpu, weight_bytes, weight_terms
+from shipfit.sizing.memory.shards import Holder
+from shipfit.sizing.memory.weights import weight_bytes, weight_terms
 from shipfit.sizing.settings import Settings
 
-GIB = 2**30
 MODELS = [
     "meta-llama/Llama-3.1-8B",
     "meta-llama/Llama-3.3-70B-Instruct",
@@ -33,6 +34,11 @@ kinds = st.sampled_from(["bf16", "fp8-w8a8", "int8-w8a16", "gptq-w4a16", "awq-w4
     scheme
 )
 BF16 = scheme("bf16")
+
+
+def bytes_per_gpu(facts: ModelFacts, weight: Weight, kind: Scheme, tensor: int) -> float:
+    """Of a kind of weight, in all layers together."""
+    return Holder(facts, kind, tensor, expert_parallel=False).shard(weight).total
 
 
 @pytest.mark.parametrize(
