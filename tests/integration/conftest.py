@@ -37,7 +37,7 @@ def demo_artifact(tmp_path_factory: pytest.TempPathFactory) -> Published:
     """The whole demo pipeline, once a session: Ray, GPTQ, gate, SeaweedFS; about two minutes."""
     folders = tmp_path_factory.mktemp("published")
     repository = Path(__file__).parents[2]
-    pipeline = load(repository / "pipelines" / "gemma-3-270m-gptq.yaml", Pipeline)
+    pipeline = load(repository / "pipelines" / "gemma-3-270m-gptq-w4a16.yaml", Pipeline)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SHIPFIT_STATE_DIR", str(folders / "state"))
         patch.setenv("SHIPFIT_DATA_DIR", str(folders / "data"))

@@ -1,28 +1,30 @@
 """Quantizes a model with llm-compressor. shipfit runs it with this engine's own Python (``shipfit.core.launcher``).
 
-Request: ``source`` and ``output`` (folders), ``texts`` (UTF-8 files), ``samples``, ``tokens``, ``seed``, ``recipe``
-(``precision``, ``group_size``, ``symmetric``, ``ignore``). Result: ``versions``, ``samples``, ``tokens``, ``layers``.
+What the modifiers are is in ``shipfit_recipes.py``, what is refused and what counts as a fault in
+``shipfit_checks.py``, how the work is followed in ``shipfit_watch.py``, all beside this file.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections import defaultdict
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme, QuantizationStrategy
-from compressed_tensors.utils import match_named_modules
-from datasets import Dataset
+from compressed_tensors.utils import match_named_modules, patch_attr
 from llmcompressor import oneshot
-from llmcompressor.modifiers.gptq import GPTQModifier
-from loguru import logger
-from shipfit_samples import sample_windows
+from llmcompressor.modifiers import Modifier
+from llmcompressor.pipelines.cache import IntermediatesCache
+from shipfit_checks import check_source, find_faults
+from shipfit_experts import linear_experts
+from shipfit_recipes import TARGETS, GPTQModifier, make_modifiers, make_scheme
+from shipfit_samples import Window, sample_windows
+from shipfit_watch import Report, Watch
+from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, AutoTokenizer
-
-Report = Callable[[str, float | None], None]
 
 WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".gguf")
 
@@ -37,80 +39,79 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
     """Quantize ``request["source"]`` into ``request["output"]``, an existing empty folder."""
     source, output, recipe = Path(request["source"]), Path(request["output"]), request["recipe"]
     torch.manual_seed(request["seed"])
-    report("reading the calibration text", 0.0)
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    windows = sample_windows(
-        tokenizer, request["texts"], request["samples"], request["tokens"], request["seed"]
+    report("loading the model", 0.0)
+    with linear_experts():
+        model = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
+    layers = dict(match_named_modules(model, TARGETS, recipe["ignore"]))
+    check_source(model, layers, make_scheme(recipe), recipe["ignore"])
+    modifiers = make_modifiers(recipe, model)
+    windows = read_windows(modifiers, request, report)
+    # A block's outputs are computed again after it is quantized where its weights have changed by then.
+    twice = any(isinstance(modifier, GPTQModifier) for modifier in modifiers)
+    watch = Watch(
+        model,
+        layers,
+        samples=len(windows),
+        rounds=sum(modifier.requires_calibration_data for modifier in modifiers),
+        passes=2 if twice else 1,
+        report=report,
+        share=(LOADED, QUANTIZED),
     )
-    report("loading the model", 0.05)
-    model = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
-    layers = follow_layers(model, recipe, report)
-    with_short_head(model, recipe)
-    oneshot(
-        model=model,
-        dataset=Dataset.from_dict({"input_ids": windows, "attention_mask": [[1] * len(w) for w in windows]}),
-        recipe=make_modifier(recipe),
-        num_calibration_samples=len(windows),
-        max_seq_length=request["tokens"],
-        batch_size=BATCH,
-        shuffle_calibration_samples=False,
-        pipeline="sequential",
-    )
+    with watch, without_pinning():
+        oneshot(
+            model=model,
+            dataset=DataLoader(batches(windows), batch_size=None) if windows else None,
+            recipe=modifiers,
+            propagate_error=twice,
+        )
+    faults = [*watch.faults(), *find_faults(model, layers, recipe["ignore"])]
     report("saving", QUANTIZED)
     model.save_pretrained(output, save_compressed=True)
     copy_the_rest(source, output)
+    packages = ("llmcompressor", "compressed-tensors", "transformers", "torch")
     return {
-        "versions": {
-            name: version(name) for name in ("llmcompressor", "compressed-tensors", "transformers", "torch")
-        },
+        "versions": {name: version(name) for name in packages},
         "samples": len(windows),
-        "tokens": sum(map(len, windows)),
-        "layers": layers,
+        "tokens": sum(len(window.ids) for window in windows),
+        "layers": len(layers),
+        "faults": faults,
     }
 
 
-def make_modifier(recipe: dict[str, Any]) -> GPTQModifier:
-    """GPTQ with 4-bit integer weights and 16-bit activations."""
-    grouped = recipe["group_size"] > 0
-    weights = QuantizationArgs(
-        num_bits=4,
-        # Scales by least squared error, four candidates each: a fifth less divergence than from the extremes alone
-        # (bundled model, 32 x 256 tokens: mean KL 0.165 against 0.206 nats), for seconds.
-        observer="memoryless_mse",
-        observer_kwargs={"grid": 20},
-        type="int",
-        symmetric=recipe["symmetric"],
-        strategy=QuantizationStrategy.GROUP if grouped else QuantizationStrategy.CHANNEL,
-        group_size=recipe["group_size"] if grouped else None,
+def read_windows(modifiers: list[Modifier], request: dict[str, Any], report: Report) -> list[Window]:
+    """The calibration text, where one of the modifiers needs any."""
+    if not any(modifier.requires_calibration_data for modifier in modifiers):
+        return []
+    report("reading the calibration text", LOADED / 2)
+    return sample_windows(
+        AutoTokenizer.from_pretrained(request["source"]),
+        request["documents"],
+        request["samples"],
+        request["tokens"],
+        request["seed"],
     )
-    scheme = QuantizationScheme(targets=["Linear"], weights=weights)
-    return GPTQModifier(config_groups={"group_0": scheme}, ignore=recipe["ignore"])
 
 
-def follow_layers(model: torch.nn.Module, recipe: dict[str, Any], report: Report) -> int:
-    """Report each layer when its quantization begins: the engine tells of it in its log. Returns how many."""
-    total = sum(1 for _ in match_named_modules(model, ["Linear"], recipe["ignore"]))
-    done = 0
-
-    def heard(message: Any) -> None:
-        nonlocal done
-        text = message.record["message"]
-        if text.startswith("Quantizing "):
-            report(f"layer {text.split()[1]}", LOADED + (QUANTIZED - LOADED) * done / total)
-            done += 1
-
-    logger.add(heard, level="INFO")
-    return total
+def batches(windows: list[Window]) -> list[dict[str, torch.Tensor]]:
+    """Windows of one length together, so that none is padded or cut; the longest first."""
+    by_length: dict[int, list[list[int]]] = defaultdict(list)
+    for window in windows:
+        by_length[len(window.ids)].append(window.ids)
+    return [
+        {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        for _, group in sorted(by_length.items(), reverse=True)
+        for ids in torch.tensor(group).split(BATCH)
+    ]
 
 
-def with_short_head(model: torch.nn.Module, recipe: dict[str, Any]) -> None:
-    """Compute the logits of one position only, where the head is not quantized: nothing reads them.
+def without_pinning() -> AbstractContextManager[None]:
+    """Keep AWQ from pinning memory where there is no accelerator.
 
-    With a vocabulary of 262,144 they would be most of the calibration's time and memory.
+    It pins what it will copy to one, and PyTorch refuses to pin where there is none to copy to.
     """
-    if "lm_head" in recipe["ignore"]:
-        head = model.get_output_embeddings()
-        head.register_forward_pre_hook(lambda _module, inputs: (inputs[0][:, -1:], *inputs[1:]))
+    if torch.accelerator.is_available():
+        return nullcontext()
+    return patch_attr(IntermediatesCache, "pin_memory", lambda *_: None)
 
 
 def copy_the_rest(source: Path, output: Path) -> None:
@@ -119,5 +120,5 @@ def copy_the_rest(source: Path, output: Path) -> None:
     A tokenizer that transformers 5 saves anew names a class that transformers 4 cannot read.
     """
     for file in source.iterdir():
-        if file.is_file() and not file.name.endswith(WEIGHTS) and not (output / file.name).exists():
+        if file.is_file() and not file.name.endswith(WEIGHTS) and file.name != "config.json":
             shutil.copyfile(file, output / file.name)

@@ -19,27 +19,39 @@ from shipfit.artifacts.manifest import (
     ManifestDraft,
     Move,
     Source,
+    Staged,
 )
 from shipfit.artifacts.pull import Pulled, pulled_manifest
+from shipfit.artifacts.records import Pin, Signature, Verdict
+from shipfit.artifacts.retention import Decision
+from shipfit.artifacts.signing import Signer, check_signer, signer_of
 from shipfit.artifacts.store import Store
 from shipfit.core.progress import Progress
 
 __all__ = [
     "Channel",
     "Dataset",
+    "Decision",
     "Engine",
     "FileEntry",
     "GateResult",
     "Manifest",
     "ManifestDraft",
     "Move",
+    "Pin",
     "Pulled",
+    "Signature",
+    "Signer",
     "Source",
+    "Staged",
     "Store",
+    "Verdict",
     "canonical_json",
+    "check_signer",
     "fingerprint",
     "open_store",
     "pulled_manifest",
+    "signer_of",
 ]
 
 

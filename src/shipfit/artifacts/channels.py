@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from shipfit.artifacts.documents import read_document
 from shipfit.artifacts.layout import channel_key
 from shipfit.artifacts.manifest import SCHEMA_VERSION, Channel, Move
 from shipfit.artifacts.objects import Objects
+from shipfit.artifacts.records import now, who
 from shipfit.core.errors import EnvironmentFailure
 
 _TRIES = 12
@@ -64,12 +64,12 @@ def move_channel(
 
 def promotion(fingerprint: str) -> Move:
     """A move forward."""
-    return Move(action="promote", fingerprint=fingerprint, at=_now())
+    return Move(action="promote", fingerprint=fingerprint, at=now(), by=who())
 
 
 def rollback(fingerprint: str) -> Move:
     """A move back."""
-    return Move(action="rollback", fingerprint=fingerprint, at=_now())
+    return Move(action="rollback", fingerprint=fingerprint, at=now(), by=who())
 
 
 def _read(
@@ -80,7 +80,3 @@ def _read(
         return None, None
     what = f"channel {channel} of {name}"
     return read_document(value.content, Channel, what, objects.label), value.version
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

@@ -1,19 +1,30 @@
-"""Reading an artifact's files from the store, each compared with the manifest by size and digest."""
+"""Reading an artifact's files from the store, each compared by size and digest with what the store says it holds."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shipfit.artifacts.layout import upload_prefix
-from shipfit.artifacts.manifest import FileEntry, Manifest
+from shipfit.artifacts.manifest import FileEntry, Manifest, Staged, file_key
 from shipfit.artifacts.objects import Objects
-from shipfit.artifacts.parallel import Meter, for_each
-from shipfit.core.errors import EnvironmentFailure
+from shipfit.artifacts.parallel import TRANSFERS, Meter, for_each
+from shipfit.core.errors import EnvironmentFailure, from_os_error
 from shipfit.core.progress import Progress
 
+if TYPE_CHECKING:
+    from obstore import Bytes
+
 _CHUNK = 4 * 2**20
+PARTS = ".parts"
+"""Folder, below that of the artifact, of the files that are still coming."""
+_CHUNKS_AT_ONCE = 8
+"""Chunks asked for at a time, over all files: memory stays the same for one file and for a hundred shards."""
+_RESERVE = 64 * 2**20
+"""Bytes of the disk that are left free."""
 
 
 def verify_stored(objects: Objects, manifest: Manifest, progress: Progress) -> None:
@@ -23,44 +34,111 @@ def verify_stored(objects: Objects, manifest: Manifest, progress: Progress) -> N
         EnvironmentFailure: a file is missing or differs; names it and says how.
     """
     meter = Meter(progress, f"verifying {manifest.name}", manifest.total_bytes)
+    at_once = _chunks_of_each(manifest.files)
 
     def check(entry: FileEntry) -> None:
         digest = hashlib.sha256()
-        count = 0
-        for chunk in _from_store(objects, manifest, entry, 0):
+        for chunk in _from_store(objects, manifest, entry, 0, at_once):
             digest.update(chunk)
-            count += len(chunk)
             meter.add(len(chunk))
-        _compare(objects, manifest, entry, count, digest.hexdigest())
+        _compare(objects, manifest, entry, digest.hexdigest())
 
     for_each(manifest.files, check, meter)
 
 
-def fetch(objects: Objects, manifest: Manifest, entry: FileEntry, part: Path, meter: Meter) -> None:
-    """Bring one file to ``part``, going on from what an earlier pull left there."""
+def download(
+    objects: Objects, stored: Manifest | Staged, entries: list[FileEntry], folder: Path, progress: Progress
+) -> None:
+    """Bring files of an artifact into a folder; each stands there under its name once it has been verified.
+
+    What an earlier call that was cut off has brought is not asked for again.
+
+    Raises:
+        EnvironmentFailure: the disk has no room, or a file in the store is missing or differs (named).
+        OSError: the folder cannot be written.
+    """
+    parts = folder / PARTS
+    parts.mkdir(exist_ok=True)
+    total = sum(entry.bytes for entry in entries)
+    to_come = total - sum(path.stat().st_size for path in parts.iterdir())
+    free = shutil.disk_usage(folder).free
+    if free - _RESERVE < to_come:
+        raise EnvironmentFailure(
+            f"no space left on the disk for {stored.name}: {to_come / 2**20:,.0f} MiB are to come and"
+            f" {free / 2**20:,.0f} MiB are free in {folder}",
+            hint="free some, or set SHIPFIT_CACHE_DIR and SHIPFIT_STATE_DIR to another disk",
+        )
+    meter = Meter(progress, f"pulling {stored.name}", total)
+    at_once = _chunks_of_each(entries)
+
+    def bring(entry: FileEntry) -> None:
+        part = parts / entry.path.replace("/", "%")  # no path of an artifact holds a percent sign
+        _fetch(objects, stored, entry, part, at_once, meter)
+        target = folder / entry.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(target)
+
+    for_each(entries, bring, meter)
+    shutil.rmtree(parts)
+
+
+def differing(folder: Path, stored: Manifest | Staged, progress: Progress) -> list[FileEntry]:
+    """The files of an artifact that are not in the folder, or not as the store says.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    there = [entry for entry in stored.files if _has_size(folder / entry.path, entry.bytes)]
+    meter = Meter(progress, f"verifying {stored.name}", sum(entry.bytes for entry in there))
+
+    def matches(entry: FileEntry) -> bool:
+        digest = hashlib.sha256()
+        _hash_file(folder / entry.path, digest, meter)
+        return digest.hexdigest() == entry.sha256
+
+    good = {entry.path for entry, good in zip(there, for_each(there, matches, meter), strict=True) if good}
+    return [entry for entry in stored.files if entry.path not in good]
+
+
+@contextmanager
+def disk_errors(name: str) -> Iterator[None]:
+    """Turn the operating system's errors inside into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error, f"pulling {name}") from error
+
+
+def _fetch(
+    objects: Objects, stored: Manifest | Staged, entry: FileEntry, part: Path, at_once: int, meter: Meter
+) -> None:
+    """Bring one file to ``part``, going on from what an earlier call left there."""
     resumed = part.exists() and part.stat().st_size <= entry.bytes
     digest = hashlib.sha256()
-    count = hash_file(part, digest, meter) if resumed else 0
+    count = _hash_file(part, digest, meter) if resumed else 0
     with part.open("r+b" if resumed else "wb") as stream:
         stream.seek(count)
-        if count < entry.bytes or entry.bytes == 0:
-            for chunk in _from_store(objects, manifest, entry, count):
-                stream.write(chunk)
-                digest.update(chunk)
-                count += len(chunk)
-                meter.add(len(chunk))
+        for chunk in _from_store(objects, stored, entry, count, at_once):
+            stream.write(chunk)
+            digest.update(chunk)
+            meter.add(len(chunk))
     if resumed and digest.hexdigest() != entry.sha256:
         part.unlink()  # what was left there was not good: once more from the beginning
-        fetch(objects, manifest, entry, part, meter)
+        _fetch(objects, stored, entry, part, at_once, meter)
         return
     try:
-        _compare(objects, manifest, entry, count, digest.hexdigest())
+        _compare(objects, stored, entry, digest.hexdigest())
     except EnvironmentFailure:
         part.unlink()
         raise
 
 
-def hash_file(path: Path, digest: hashlib._Hash, meter: Meter) -> int:
+def _chunks_of_each(entries: list[FileEntry]) -> int:
+    """How many chunks of each of some files are asked for at a time."""
+    return max(1, _CHUNKS_AT_ONCE // min(max(len(entries), 1), TRANSFERS))
+
+
+def _hash_file(path: Path, digest: hashlib._Hash, meter: Meter) -> int:
     """Feed a file to ``digest``; returns its bytes."""
     count = 0
     with path.open("rb") as stream:
@@ -71,34 +149,42 @@ def hash_file(path: Path, digest: hashlib._Hash, meter: Meter) -> int:
     return count
 
 
-def _from_store(objects: Objects, manifest: Manifest, entry: FileEntry, offset: int) -> Iterator[bytes]:
-    key = f"{upload_prefix(manifest.name, manifest.fingerprint, manifest.upload)}/{entry.path}"
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _from_store(
+    objects: Objects, stored: Manifest | Staged, entry: FileEntry, offset: int, at_once: int
+) -> Iterator[Bytes]:
+    key = file_key(stored, entry)
+    doing = f"reading {entry.path} of {stored.name}"
     try:
-        yield from objects.stream(key, offset, f"reading {entry.path} of {manifest.name}")
+        size = objects.size(key, doing)
+        if size != entry.bytes:
+            raise _refusal(
+                objects,
+                stored,
+                entry,
+                f"has {size:,} bytes in the store, not the {entry.bytes:,} of the manifest",
+            )
+        yield from objects.stream(key, offset, size, at_once, doing)
     except FileNotFoundError:
-        raise _refusal(objects, manifest, entry, "is missing from the store") from None
+        raise _refusal(objects, stored, entry, "is missing from the store") from None
 
 
-def _compare(objects: Objects, manifest: Manifest, entry: FileEntry, count: int, digest: str) -> None:
-    if count != entry.bytes:
-        raise _refusal(
-            objects,
-            manifest,
-            entry,
-            f"has {count:,} bytes in the store, not the {entry.bytes:,} of the manifest",
-        )
+def _compare(objects: Objects, stored: Manifest | Staged, entry: FileEntry, digest: str) -> None:
     if digest != entry.sha256:
         raise _refusal(
             objects,
-            manifest,
+            stored,
             entry,
             f"has other content in the store than the manifest says"
             f" (sha256 {digest[:12]}..., not {entry.sha256[:12]}...)",
         )
 
 
-def _refusal(objects: Objects, manifest: Manifest, entry: FileEntry, why: str) -> EnvironmentFailure:
+def _refusal(objects: Objects, stored: Manifest | Staged, entry: FileEntry, why: str) -> EnvironmentFailure:
     return EnvironmentFailure(
-        f"{objects.label}: artifact {manifest.name} ({manifest.fingerprint[:12]}) is refused: {entry.path} {why}",
-        hint=f"roll the channel back, or restore the file (`shipfit artifacts verify {manifest.name}` checks it)",
+        f"{objects.label}: artifact {stored.name} ({stored.fingerprint[:12]}) is refused: {entry.path} {why}",
+        hint=f"roll the channel back, or restore the file (`shipfit artifacts verify {stored.name}` checks it)",
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from shipfit import environments
 from shipfit.artifacts import running, weed
+from shipfit.artifacts.reclaim import reclaim
 from shipfit.artifacts.store import Store
 from shipfit.core import locks, process
 from shipfit.core.errors import EnvironmentFailure
@@ -30,7 +32,11 @@ def embedded_store(progress: Progress) -> Iterator[Store]:
                     found.kill_remains()
                     weed.remove_leftovers(running.folder(), found.ports)
                 found = _start(str(program), progress)
-        yield Store(running.objects(found.ports), free=_free)
+        yield Store(
+            running.objects(found.ports),
+            free=_free,
+            reclaim=partial(reclaim, program, running.folder(), found.ports),
+        )
 
 
 def _start(program: str, progress: Progress) -> running.Running:

@@ -17,6 +17,8 @@ _NO_CREDENTIALS = re.compile(
     r"token request|169\.254\.|Account must be specified|MissingAccount|credential", re.IGNORECASE
 )
 _FORBIDDEN = re.compile(r"40[13] (?:Forbidden|Unauthorized)")
+_CLOCK = re.compile(r"RequestTimeTooSkewed|RequestExpired|AuthenticationFailed.*(?:Date|time)", re.DOTALL)
+_EXPIRED = re.compile(r"ExpiredToken|TokenRefreshRequired|token has expired", re.IGNORECASE)
 _UNREACHABLE = re.compile(
     r"error sending request|timed ?out|connection (?:closed|reset|refused)|dns error", re.IGNORECASE
 )
@@ -69,6 +71,17 @@ def _explain(error: Exception, label: str, doing: str, log: Path | None) -> Ship
             "set the store's usual environment variables (for S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
         )
         return EnvironmentFailure(f"{label}: no usable credentials were found while {doing}", hint=hint)
+    if _CLOCK.search(text):
+        return EnvironmentFailure(
+            f"{label}: refused while {doing}: this machine's clock and the store's differ by too much",
+            hint="set this machine's clock (`timedatectl` shows it)",
+            log=log,
+        )
+    if _EXPIRED.search(text):
+        return EnvironmentFailure(
+            f"{label}: the credentials have expired while {doing}",
+            hint="log in anew and run the command again",
+        )
     if forbidden:
         return EnvironmentFailure(
             f"{label}: no permission while {doing} ({_summary(text)})",

@@ -1,4 +1,4 @@
-"""The documents of an artifact in the bucket: its manifest, and the channels that point to it."""
+"""The documents of an artifact in the bucket: what is staged, its manifest, and the channels that point to it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, NonNegativeInt, model_validator
 
 from shipfit import __version__
+from shipfit.artifacts.layout import upload_prefix
 from shipfit.spec.base import Name, Section
 
 SCHEMA_VERSION = 1
-"""Version of both documents; a reader refuses any other."""
+"""Version of the documents; a reader refuses any other."""
+
+UploadId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+"""An attempt to upload an artifact."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in hexadecimal."""
@@ -38,6 +42,9 @@ class FileEntry(Section):
     """Size in bytes."""
     sha256: Sha256
     """Digest of the content."""
+    upload: UploadId | None = None
+    """The attempt that brought it, where that is not the manifest's own: a run goes on with the files that an earlier
+    one brought."""
 
 
 class Source(Section):
@@ -63,7 +70,7 @@ class Engine(Section):
 class Dataset(Section):
     """The texts that took part."""
 
-    calibration_sha256: Sha256
+    calibration_sha256: Sha256 | None = None
     """Digest of the calibration samples."""
     gate_sha256: Sha256
     """Digest of the held-out text of the gate."""
@@ -76,6 +83,10 @@ class GateResult(Section):
     """Whether every limit was kept. A reader refuses an artifact whose gate did not pass."""
     figures: dict[str, float]
     """Measured figures by name, such as `mean_kl` in nats a token."""
+    intervals: dict[str, tuple[float, float]] = Field(default={})
+    """95% confidence intervals of figures, low and high."""
+    digest: Sha256 | None = None
+    """Digest of what was measured and with what: with another, the artifact is to be measured again."""
     limits: dict[str, float]
     """The limits that they were held to, by the names of the pipeline's `gate`."""
     details: dict[str, JsonValue] = Field(default={})
@@ -99,6 +110,8 @@ class ManifestDraft(Section):
     """The texts that took part."""
     gate: GateResult
     """What the gate measured."""
+    choice: list[dict[str, JsonValue]] = Field(default=[])
+    """Where it was chosen out of several recipes: all of them, with what was measured and why it was not another."""
     source_bytes: NonNegativeInt
     """Bytes of the source model's weights."""
     producer: str = f"shipfit {__version__}"
@@ -110,9 +123,9 @@ class Manifest(ManifestDraft):
 
     schema_version: Literal[1]
     """Version of this document."""
-    upload: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    """The folder, beside the manifest, that holds the files: each attempt to publish has its own, so that no writer
-    ever touches the files of another."""
+    upload: UploadId
+    """The attempt that committed it. Each has a folder of its own beside the manifest, so that no writer ever touches
+    the files of another."""
     files: Annotated[list[FileEntry], Field(min_length=1)]
     """Every file, in the order of their paths."""
     created_at: datetime
@@ -133,7 +146,27 @@ class Manifest(ManifestDraft):
     @property
     def weight_bytes(self) -> int:
         """Bytes of its weights, to compare with ``source_bytes``."""
-        return sum(entry.bytes for entry in self.files if entry.path.endswith(".safetensors"))
+        return sum(entry.bytes for entry in self.files if entry.path.endswith((".safetensors", ".gguf")))
+
+
+class Staged(Section):
+    """An artifact whose files are in the store and that nobody can see yet: it waits for its manifest."""
+
+    schema_version: Literal[1] = 1
+    """Version of this document."""
+    name: Name
+    """The artifact's name: its pipeline's."""
+    fingerprint: Sha256
+    """Hash of all that determines the artifact."""
+    upload: UploadId
+    """The attempt that completed it."""
+    files: Annotated[list[FileEntry], Field(min_length=1)]
+    """Every file, in the order of their paths."""
+
+
+def file_key(stored: Manifest | Staged, entry: FileEntry) -> str:
+    """Where a file of an artifact lies in the store."""
+    return f"{upload_prefix(stored.name, stored.fingerprint, entry.upload or stored.upload)}/{entry.path}"
 
 
 class Move(Section):
@@ -145,6 +178,8 @@ class Move(Section):
     """Where the channel pointed from then on."""
     at: datetime
     """When, in UTC."""
+    by: str = ""
+    """Who did it, as user@host."""
 
 
 class Channel(Section):
@@ -165,8 +200,8 @@ class Channel(Section):
         return self.moves[-1].fingerprint
 
     @property
-    def previous(self) -> str | None:
-        """Where a rollback would point it; None if there is nothing before.
+    def reach(self) -> list[str]:
+        """Where the channel points, then where one rollback after the other would point it.
 
         A rollback takes back the latest promotion that still stands, so two of them go back two promotions.
         """
@@ -176,4 +211,9 @@ class Channel(Section):
                 standing.append(move.fingerprint)
             elif standing:
                 standing.pop()
-        return standing[-2] if len(standing) > 1 else None
+        return standing[::-1]
+
+    @property
+    def previous(self) -> str | None:
+        """Where a rollback would point it; None if there is nothing before."""
+        return self.reach[1] if len(self.reach) > 1 else None

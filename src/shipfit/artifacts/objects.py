@@ -6,10 +6,13 @@ within some 15 seconds, and a patient one for files, since one part of a large u
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +24,7 @@ from shipfit.artifacts.explain import explained
 from shipfit.core import locks
 
 if TYPE_CHECKING:
+    from obstore import Bytes
     from obstore.store import ClientConfig, RetryConfig
 
 QUICK_CLIENT: ClientConfig = {"connect_timeout": "4s", "timeout": "6s"}
@@ -98,6 +102,15 @@ class Objects:
             return True
         return False
 
+    def write(self, key: str, content: bytes, doing: str) -> None:
+        """Write a small object, whatever is there.
+
+        Raises:
+            EnvironmentFailure: the store failed.
+        """
+        with explained(self.label, doing, self._log):
+            obstore.put(self._quick, key, content)
+
     def replace(self, key: str, content: bytes, version: dict[str, str], doing: str) -> bool:
         """Write a small object if it still has ``version``; False if another writer was faster.
 
@@ -154,21 +167,57 @@ class Objects:
                 obstore.put(self._patient, key, b"".join(chunks))
             else:
                 part = max(_PART, -(-size // _MOST_PARTS))
-                obstore.put(
-                    self._patient, key, iter(chunks), chunk_size=part, max_concurrency=_PARTS_IN_FLIGHT
-                )
+                at_once = max(1, _PARTS_IN_FLIGHT * _PART // part)  # larger parts must not take more memory
+                obstore.put(self._patient, key, iter(chunks), chunk_size=part, max_concurrency=at_once)
 
-    def stream(self, key: str, offset: int, doing: str) -> Iterator[bytes]:
-        """The bytes of a file from ``offset`` on, in chunks of some MiB.
+    def size(self, key: str, doing: str) -> int:
+        """Bytes of a file.
 
         Raises:
             FileNotFoundError: there is no such object.
             EnvironmentFailure: the store failed.
         """
         with explained(self.label, doing, self._log):
-            options: Any = {"range": {"offset": offset}} if offset else None
-            for chunk in obstore.get(self._patient, key, options=options).stream(min_chunk_size=_PART):
-                yield bytes(chunk)
+            return int(obstore.head(self._quick, key)["size"])
+
+    def find(self, key: str, doing: str) -> Object | None:
+        """An object as a listing has it; None if it is not there.
+
+        Raises:
+            EnvironmentFailure: the store failed.
+        """
+        with suppress(FileNotFoundError), explained(self.label, doing, self._log):
+            meta = obstore.head(self._quick, key)
+            return Object(meta["path"], meta["size"], meta["last_modified"])
+        return None
+
+    def stream(self, key: str, start: int, end: int, at_once: int, doing: str) -> Iterator[Bytes]:
+        """The bytes of a file from ``start`` to before ``end``, in order, in chunks of some MiB.
+
+        Args:
+            at_once: how many such chunks are asked for at a time: one stream seldom fills a network.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            EnvironmentFailure: the store failed.
+        """
+
+        def part(offset: int) -> Bytes:
+            return obstore.get_range(self._patient, key, start=offset, end=min(offset + _PART, end))
+
+        offsets = iter(range(start, end, _PART))
+        with (
+            explained(self.label, doing, self._log),
+            ThreadPoolExecutor(at_once, thread_name_prefix="range") as pool,
+        ):
+            pending = deque(pool.submit(part, offset) for offset in islice(offsets, at_once))
+            try:
+                while pending:
+                    chunk = pending.popleft().result()
+                    pending.extend(pool.submit(part, offset) for offset in islice(offsets, 1))
+                    yield chunk
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def delete(self, keys: list[str], doing: str) -> None:
         """Remove objects; those that are not there are no error.

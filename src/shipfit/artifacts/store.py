@@ -2,128 +2,50 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue
 
-from shipfit.artifacts import channels, publish, pull
-from shipfit.artifacts.documents import read_document
-from shipfit.artifacts.download import verify_stored
-from shipfit.artifacts.layout import artifacts_prefix, channels_prefix, manifest_key, uploads_prefix
-from shipfit.artifacts.manifest import Channel, Manifest, ManifestDraft, Move
+from shipfit.artifacts import channels, checkpoints, collect, signing
+from shipfit.artifacts.commit import commit, tidy
+from shipfit.artifacts.guards import Claim, hold
+from shipfit.artifacts.layout import pin_key, policy_key, signature_key, verdict_key
+from shipfit.artifacts.manifest import Channel, Manifest, ManifestDraft, Move, Staged
 from shipfit.artifacts.objects import Objects
-from shipfit.core.errors import EnvironmentFailure, InputError
-from shipfit.core.progress import Progress
-from shipfit.spec.base import Name
+from shipfit.artifacts.promotion import refusals
+from shipfit.artifacts.reading import Reader, checked
+from shipfit.artifacts.records import Pin, PolicyRecord, Signature, Verdict, now, who
+from shipfit.artifacts.retention import Decision
+from shipfit.artifacts.stage import stage
+from shipfit.core.errors import EnvironmentFailure, InputError, VerdictError
+from shipfit.core.progress import NoProgress, Progress
+from shipfit.spec import Policy, Retention
 
-_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_ABBREVIATED = re.compile(r"[0-9a-f]{8,63}")
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
+_FREE_SOME = "free some, or set SHIPFIT_DATA_DIR to another disk"
 
 
-class Store:
+class Store(Reader):
     """Artifacts and channels. Made by ``open_store``.
 
     Args:
         objects: where they lie.
         free: says how many bytes may still be written, where that can be known.
+        reclaim: gives the space of removed objects back, where the store does not do so by itself.
     """
 
-    def __init__(self, objects: Objects, free: Callable[[], int] | None = None) -> None:
-        self._objects = objects
+    def __init__(
+        self,
+        objects: Objects,
+        free: Callable[[], int] | None = None,
+        reclaim: Callable[[Progress], None] | None = None,
+    ) -> None:
+        super().__init__(objects)
         self._free = free
-
-    @property
-    def label(self) -> str:
-        """What to call this store: its URL without credentials."""
-        return self._objects.label
-
-    def names(self) -> list[str]:
-        """Every name that has a committed artifact, sorted.
-
-        Raises:
-            EnvironmentFailure: the store failed.
-        """
-        folders = self._objects.folders("", "listing the artifacts")
-        return [name for name in folders if _is_name(name) and self.fingerprints(name)]
-
-    def fingerprints(self, name: str) -> list[str]:
-        """The committed artifacts of a name, sorted.
-
-        Raises:
-            EnvironmentFailure: the store failed.
-        """
-        found = self._objects.below(artifacts_prefix(_checked(name, "name")), f"listing {name}")
-        parts = [entry.key.split("/")[-2:] for entry in found]
-        return sorted(
-            fingerprint
-            for fingerprint, file in parts
-            if file == "manifest.json" and _FINGERPRINT.fullmatch(fingerprint)
-        )
-
-    def channels(self, name: str) -> list[Channel]:
-        """The channels of a name, sorted by their own names.
-
-        Raises:
-            EnvironmentFailure: the store failed.
-        """
-        found = self._objects.below(
-            channels_prefix(_checked(name, "name")), f"listing the channels of {name}"
-        )
-        stems = [
-            entry.key.rpartition("/")[2].removesuffix(".json")
-            for entry in found
-            if entry.key.endswith(".json")
-        ]
-        read = [channels.read_channel(self._objects, name, stem) for stem in sorted(stems)]
-        return [channel for channel in read if channel]
-
-    def channel(self, name: str, channel: str) -> Channel | None:
-        """A channel; None if it was never set.
-
-        Raises:
-            EnvironmentFailure: the store failed.
-        """
-        return channels.read_channel(self._objects, _checked(name, "name"), _checked(channel, "channel"))
-
-    def manifest(self, name: str, fingerprint: str) -> Manifest | None:
-        """The manifest of a committed artifact; None if there is none.
-
-        Raises:
-            EnvironmentFailure: the store failed, or the manifest is damaged or names another artifact.
-        """
-        what = f"the manifest of {name} ({fingerprint[:12]})"
-        value = self._objects.read(manifest_key(_checked(name, "name"), fingerprint), f"reading {what}")
-        if value is None:
-            return None
-        manifest = read_document(value.content, Manifest, what, self.label)
-        if (manifest.name, manifest.fingerprint) != (name, fingerprint):
-            raise EnvironmentFailure(
-                f"{self.label}: {what} is refused: it is that of {manifest.name} ({manifest.fingerprint[:12]})"
-            )
-        return manifest
-
-    def accepted(self, name: str, fingerprint: str) -> Manifest:
-        """The manifest of an artifact that may be used.
-
-        Raises:
-            EnvironmentFailure: the manifest is missing, or its gate did not pass.
-        """
-        manifest = self.manifest(name, fingerprint)
-        refused = f"{self.label}: artifact {name} ({fingerprint[:12]}) is refused"
-        if manifest is None:
-            raise EnvironmentFailure(
-                f"{refused}: manifest.json is missing, so it was never committed or was removed",
-                hint="publish it again, or roll the channel back",
-            )
-        if not manifest.gate.passed:
-            raise EnvironmentFailure(
-                f"{refused}: manifest.json says that its gate did not pass", hint="roll the channel back"
-            )
-        return manifest
+        self._reclaim = reclaim
 
     def check_writable(self, name: str) -> None:
         """Find out before hours of work whether publishing can succeed: write a small object and remove it.
@@ -131,20 +53,69 @@ class Store:
         Raises:
             EnvironmentFailure: the store cannot be reached, or does not let us write.
         """
-        key = f"{_checked(name, 'name')}/write-check"
+        key = f"{checked(name, 'name')}/write-check"
         doing = f"checking that {name} may be published"
         self._objects.create(key, b"", doing)
         self._objects.delete([key], doing)
 
-    def publish(self, folder: Path, draft: ManifestDraft, progress: Progress) -> Manifest:
-        """Upload an artifact and commit it. An artifact that is committed already is left as it is.
+    def stage(self, folder: Path, name: str, fingerprint: str, progress: Progress) -> Staged:
+        """Upload an artifact's files without showing them to anybody; ``commit`` does that.
+
+        Goes on with the files that earlier attempts at the same fingerprint brought, from any machine.
 
         Args:
             folder: its files, all but hidden ones.
+
+        Raises:
+            InputError: the folder holds nothing that can be published.
+            EnvironmentFailure: the store failed or is full; what has arrived stays for the next attempt.
+        """
+        checked(name, "name")
+        with progress.step(f"uploading {name} ({fingerprint[:12]})"), self._full_disk_named():
+            return stage(self._objects, folder, name, fingerprint, progress, self._require_space)
+
+    def commit(
+        self, draft: ManifestDraft, staged: Staged, progress: Progress, extra: Path | None = None
+    ) -> Manifest:
+        """Make a staged artifact visible. Of several writers of one fingerprint exactly one does.
+
+        Args:
             draft: what is known of it.
+            extra: a folder of small files to add, such as the gate's page; one of the name of a staged file takes its
+                place.
 
         Returns:
-            The manifest that stands in the store, which another writer may have written.
+            The manifest that stands in the store, which another writer may have written; a note says so then.
+
+        Raises:
+            InputError: the gate did not pass, or the draft is of another artifact.
+            EnvironmentFailure: the store failed or is full; nothing is visible then.
+        """
+        if not draft.gate.passed:
+            raise InputError(f"{draft.name}: its gate did not pass, so it cannot be published")
+        if (draft.name, draft.fingerprint) != (staged.name, staged.fingerprint):
+            raise InputError(f"{draft.name}: what is staged is another artifact, {staged.name}")
+        what = f"{draft.name} ({draft.fingerprint[:12]})"
+        upload = uuid.uuid4().hex
+        with (
+            progress.step(f"publishing {what}"),
+            self._full_disk_named(),
+            hold(self._objects, draft.name, draft.fingerprint),
+        ):
+            ours = commit(self._objects, draft, staged, upload, extra, progress)
+        if ours is None:
+            progress.note(f"another writer published {what} first; its files count")
+        committed = ours or self.accepted(draft.name, draft.fingerprint)
+        tidy(self._objects, committed, {upload, staged.upload})
+        return committed
+
+    def publish(
+        self, folder: Path, draft: ManifestDraft, progress: Progress, extra: Path | None = None
+    ) -> Manifest:
+        """Stage and commit. An artifact that is committed already is left as it is.
+
+        Returns:
+            The manifest that stands in the store.
 
         Raises:
             InputError: the gate did not pass, or the folder holds nothing that can be published.
@@ -153,152 +124,229 @@ class Store:
         if not draft.gate.passed:
             raise InputError(f"{draft.name}: its gate did not pass, so it cannot be published")
         committed = self.manifest(draft.name, draft.fingerprint)
-        if committed is None:
-            with progress.step(f"publishing {draft.name} ({draft.fingerprint[:12]})"):
-                committed = self._publish(folder, draft, progress)
-        publish.remove_abandoned(self._objects, committed)
-        return committed
+        if committed:
+            tidy(self._objects, committed, set())  # the writer may have been cut off right after it
+            return committed
+        return self.commit(
+            draft, self.stage(folder, draft.name, draft.fingerprint, progress), progress, extra
+        )
 
-    def verify(self, name: str, fingerprint: str, progress: Progress) -> Manifest:
-        """Read every file in the store and compare it with the manifest.
+    def keep_checkpoint(self, name: str, fingerprint: str, stage: str, result: dict[str, Any]) -> None:
+        """Keep what a stage led to until the artifact is committed.
 
-        Raises:
-            EnvironmentFailure: a file is missing or differs (named), or the gate did not pass.
-        """
-        manifest = self.accepted(name, fingerprint)
-        with progress.step(f"verifying {name} ({fingerprint[:12]})"):
-            verify_stored(self._objects, manifest, progress)
-        return manifest
-
-    def pull(self, name: str, channel_or_fingerprint: str, progress: Progress) -> pull.Pulled:
-        """Bring an artifact into the cache, every file verified by digest; also when it is there already.
+        Args:
+            result: a small JSON document.
 
         Raises:
-            InputError: no such name, channel or fingerprint.
-            EnvironmentFailure: a file in the store is missing or differs (named), the store failed, or the disk is
-                full.
+            EnvironmentFailure: the store failed.
         """
-        manifest = self.accepted(name, self.resolve(name, channel_or_fingerprint))
-        return pull.pull(self._objects, manifest, progress)
+        checkpoints.keep_checkpoint(self._objects, checked(name, "name"), fingerprint, stage, result)
 
-    def promote(self, name: str, channel: str, fingerprint: str) -> Channel:
-        """Point a channel to an artifact.
+    def sign(
+        self, name: str, fingerprint: str, signer: signing.Signer, progress: Progress
+    ) -> Signature | None:
+        """Sign an artifact; None where the same key has signed it already.
+
+        Raises:
+            InputError: the key cannot be used.
+            EnvironmentFailure: the artifact is not there or is being removed, nothing here vouches for an identity,
+                or Sigstore or the store failed.
+        """
+        with hold(self._objects, checked(name, "name"), fingerprint) as claim:
+            signed = signing.Signed.of(*self._accepted(name, fingerprint))
+            made = signing.sign(signed, self.signatures(name, fingerprint), signer, progress)
+            _require_counts(claim)
+            if made:
+                content = made.model_dump_json(indent=2).encode()
+                self._objects.write(signature_key(name, fingerprint, made.id), content, f"signing {signed}")
+        return made
+
+    def promote(self, name: str, channel: str, fingerprint: str, progress: Progress | None = None) -> Channel:
+        """Point a channel to an artifact, if the policy of its name lets it.
 
         Raises:
             InputError: the channel's name is not one.
-            EnvironmentFailure: the artifact is not there or its gate did not pass, or the store failed.
+            VerdictError: the policy does not let it; says all that is missing.
+            EnvironmentFailure: the artifact is not there, is being removed or its gate did not pass, or the store
+                failed.
         """
-        self.accepted(name, fingerprint)
+        checked(channel, "channel")
+        with hold(self._objects, checked(name, "name"), fingerprint) as claim:
+            signed = signing.Signed.of(*self._accepted(name, fingerprint))
+            self._require_allowed(signed, channel, progress or NoProgress())
 
-        def choose(current: Channel | None) -> Move | None:
-            return None if current and current.fingerprint == fingerprint else channels.promotion(fingerprint)
+            def choose(current: Channel | None) -> Move | None:
+                _require_counts(claim)
+                if current and current.fingerprint == fingerprint:
+                    return None
+                return channels.promotion(fingerprint)
 
-        return channels.move_channel(self._objects, name, _checked(channel, "channel"), choose)
+            return channels.move_channel(self._objects, name, channel, choose)
 
     def rollback(self, name: str, channel: str) -> Channel:
-        """Point a channel to where it pointed before its latest promotion.
+        """Point a channel to where it pointed before its latest promotion. No policy is asked.
 
         Raises:
             InputError: there is no such channel, or nothing before.
             EnvironmentFailure: the artifact before is not there any more, or the store failed.
         """
-        _checked(channel, "channel")
+        checked(channel, "channel")
+        with ExitStack() as held:
 
-        def choose(current: Channel | None) -> Move:
-            if current is None:
-                raise self._unknown(name, channel)
-            if current.previous is None:
-                raise InputError(
-                    f"{self.label}: channel {channel} of {name} has nothing to go back to",
-                    hint=f"promote another artifact (`shipfit artifacts ls {name}` lists them)",
-                )
-            self.accepted(name, current.previous)
-            return channels.rollback(current.previous)
+            def choose(current: Channel | None) -> Move:
+                if current is None:
+                    raise self._unknown(name, channel)
+                if current.previous is None:
+                    raise InputError(
+                        f"{self.label}: channel {channel} of {name} has nothing to go back to",
+                        hint=f"promote another artifact (`shipfit artifacts ls {name}` lists them)",
+                    )
+                held.enter_context(hold(self._objects, name, current.previous))
+                self.accepted(name, current.previous)
+                return channels.rollback(current.previous)
 
-        return channels.move_channel(self._objects, name, channel, choose)
+            return channels.move_channel(self._objects, name, channel, choose)
 
-    def resolve(self, name: str, channel_or_fingerprint: str) -> str:
-        """The fingerprint that a channel, a fingerprint or its first 8 or more digits stand for.
+    def record_verdict(
+        self, name: str, fingerprint: str, kind: str, passed: bool, report: dict[str, JsonValue]
+    ) -> Verdict:
+        """Record what somebody found out about an artifact; the latest of a kind counts.
+
+        Args:
+            kind: such as ``load-test``.
+            report: the figures, a small JSON document.
 
         Raises:
-            InputError: no such name, channel or fingerprint; names the nearest.
+            InputError: the kind's name is not one.
+            EnvironmentFailure: the artifact is not there, or the store failed.
         """
-        _checked(name, "name")
-        if _FINGERPRINT.fullmatch(channel_or_fingerprint):
-            uploads = uploads_prefix(name, channel_or_fingerprint)
-            if self.manifest(name, channel_or_fingerprint) or self._objects.below(
-                uploads, f"looking for {name}"
-            ):
-                return channel_or_fingerprint  # files without a manifest are refused by whoever asks for it
-            raise self._unknown(name, channel_or_fingerprint)
-        found = self.channel(name, channel_or_fingerprint)
-        if found:
-            return found.fingerprint
-        if _ABBREVIATED.fullmatch(channel_or_fingerprint):
-            matches = [full for full in self.fingerprints(name) if full.startswith(channel_or_fingerprint)]
-            if len(matches) == 1:
-                return matches[0]
-        raise self._unknown(name, channel_or_fingerprint)
-
-    def _unknown(self, name: str, wanted: str) -> InputError:
-        names = self.names()
-        if name not in names:
-            return InputError(f"{self.label}: nothing is called {name}", hint=_nearest(name, names, "names"))
-        channel_names = [channel.channel for channel in self.channels(name)]
-        if _FINGERPRINT.fullmatch(wanted) or _ABBREVIATED.fullmatch(wanted):
-            near = [full[:12] for full in self.fingerprints(name)]
-            return InputError(
-                f"{self.label}: {name} has no artifact {wanted[:12]}",
-                hint=_nearest(wanted[:12], near, "artifacts"),
-            )
-        return InputError(
-            f"{self.label}: {name} has no channel {wanted}", hint=_nearest(wanted, channel_names, "channels")
+        self.accepted(name, fingerprint)
+        verdict = Verdict(
+            name=name,
+            fingerprint=fingerprint,
+            kind=checked(kind, "kind of verdict"),
+            passed=passed,
+            report=report,
+            at=now(),
+            by=who(),
         )
+        content = verdict.model_dump_json(indent=2).encode()
+        self._objects.write(verdict_key(name, fingerprint, kind), content, f"recording the {kind} of {name}")
+        return verdict
 
-    def _publish(self, folder: Path, draft: ManifestDraft, progress: Progress) -> Manifest:
-        needed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    def set_policy(self, policy: Policy) -> None:
+        """Set the rules for the artifacts of the policy's name; they hold from the next promotion on.
+
+        Raises:
+            EnvironmentFailure: the store failed.
+        """
+        record = PolicyRecord(policy=policy, at=now(), by=who())
+        content = record.model_dump_json(indent=2).encode()
+        self._objects.write(policy_key(policy.name), content, f"setting the policy of {policy.name}")
+
+    def pin(self, name: str, fingerprint: str, reason: str) -> Pin:
+        """Keep an artifact whatever its age; a new reason takes the place of an old one.
+
+        Raises:
+            EnvironmentFailure: the artifact is not there or is being removed, or the store failed.
+        """
+        pin = Pin(name=checked(name, "name"), fingerprint=fingerprint, reason=reason, at=now(), by=who())
+        with hold(self._objects, name, fingerprint) as claim:
+            self.accepted(name, fingerprint)
+            _require_counts(claim)
+            content = pin.model_dump_json(indent=2).encode()
+            self._objects.write(pin_key(name, fingerprint), content, f"pinning {name}")
+        return pin
+
+    def unpin(self, name: str, fingerprint: str) -> None:
+        """Take a pin away.
+
+        Raises:
+            InputError: it is not pinned.
+            EnvironmentFailure: the store failed.
+        """
+        key = pin_key(checked(name, "name"), fingerprint)
+        if self._objects.read(key, f"reading the pin of {name}") is None:
+            raise InputError(f"{self.label}: {name} ({fingerprint[:12]}) is not pinned")
+        self._objects.delete([key], f"unpinning {name}")
+
+    def collect(
+        self,
+        name: str,
+        rules: Retention,
+        in_use: Mapping[str, str],
+        progress: Progress,
+        *,
+        dry_run: bool = False,
+    ) -> list[Decision]:
+        """Remove what the rules let go: old artifacts that nothing names, and uploads that were cut off.
+
+        Args:
+            in_use: by fingerprint, what runs it; such an artifact stays.
+            dry_run: only say what would become of each.
+
+        Returns:
+            What became of every fingerprint and why, the oldest first.
+
+        Raises:
+            EnvironmentFailure: the store failed. Every artifact is whole then, or not visible.
+        """
+        checked(name, "name")
+        if dry_run:
+            return collect.plan_collection(self._objects, name, rules, in_use)
+        decisions = collect.collect(self._objects, name, rules, in_use, progress)
+        for each in decisions:
+            if not each.goes and (manifest := self.manifest(name, each.fingerprint)):
+                tidy(self._objects, manifest, set())
+        return decisions
+
+    def reclaim(self, progress: Progress) -> None:
+        """Give the space of what was removed back, where the store does not do so by itself.
+
+        Raises:
+            EnvironmentFailure: the store failed.
+        """
+        if self._reclaim:
+            self._reclaim(progress)
+
+    def _require_allowed(self, signed: signing.Signed, channel: str, progress: Progress) -> None:
+        name, fingerprint = signed.name, signed.fingerprint
+        policy = self.policy(name)
+        if policy is None:
+            return
+        unsigned = None
+        if policy.signed_by:
+            signatures = self.signatures(name, fingerprint)
+            unsigned = signing.refusal(signed, signatures, policy.signed_by, progress)
+        pointed = {each.channel: each.fingerprint for each in self.channels(name)}
+        verdicts = {each.kind: each for each in self.verdicts(name, fingerprint)}
+        if reasons := refusals(policy, channel, fingerprint, pointed, verdicts, unsigned):
+            raise VerdictError(
+                f"{self.label}: {name}@{channel} may not be promoted to {fingerprint[:12]}: {'; '.join(reasons)}",
+                hint=f"`shipfit artifacts policy {name}` shows the rules",
+            )
+
+    def _require_space(self, needed: int) -> None:
         if self._free and needed > self._free():
-            raise _no_space(needed, self._free())
+            raise EnvironmentFailure(
+                f"no space left on the disk for {self.label}: {needed / 2**20:,.0f} MiB are to be written and"
+                f" {max(self._free(), 0) / 2**20:,.0f} MiB are free",
+                hint=_FREE_SOME,
+            )
+
+    @contextmanager
+    def _full_disk_named(self) -> Iterator[None]:
+        """A store whose disk others fill meanwhile only says "internal error"."""
         try:
-            committed = publish.publish(self._objects, folder, draft, progress)
+            yield
         except EnvironmentFailure as error:
-            if self._free and self._free() <= 0:  # others filled it; a store only says "internal error" then
-                raise _no_space(needed, self._free()) from error
+            if self._free and self._free() <= 0:
+                raise EnvironmentFailure(
+                    f"no space left on the disk for {self.label}", hint=_FREE_SOME
+                ) from error
             raise
-        return committed or self.accepted(draft.name, draft.fingerprint)
 
 
-def _no_space(needed: int, free: int) -> EnvironmentFailure:
-    return EnvironmentFailure(
-        f"no space left on the disk for the embedded store: {needed / 2**20:,.0f} MiB are to be written and"
-        f" {max(free, 0) / 2**20:,.0f} MiB are free",
-        hint="free some, or set SHIPFIT_DATA_DIR to another disk",
-    )
-
-
-def _nearest(wanted: str, known: list[str], what: str) -> str:
-    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"{what} there are: {', '.join(known)}" if known else f"there are no {what} yet"
-
-
-def _is_name(text: str) -> bool:
-    try:
-        _NAME.validate_python(text)
-    except ValidationError:
-        return False
-    return True
-
-
-def _checked(text: str, what: str) -> str:
-    """A name or channel that may become part of a key.
-
-    Raises:
-        InputError: it may not.
-    """
-    if _is_name(text):
-        return text
-    raise InputError(
-        f"{text!r} is not a {what}", hint="use lower-case letters, digits, dots and dashes, at most 53"
-    )
+def _require_counts(claim: Claim) -> None:
+    if not claim.counts():
+        raise EnvironmentFailure("this machine was suspended in the middle of a move", hint="run it again")

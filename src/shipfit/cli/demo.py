@@ -38,7 +38,7 @@ def demo(
     from shipfit.spec import Deployment, Pipeline, load
 
     spec = load(deployment or embedded("deploy", "demo", "gemma-3-270m.yaml"), Deployment)
-    recipe = load(pipeline or embedded("pipelines", "gemma-3-270m-gptq.yaml"), Pipeline)
+    recipe = load(pipeline or embedded("pipelines", "gemma-3-270m-gptq-w4a16.yaml"), Pipeline)
     say = progress()
     _prepare_serving_meanwhile()
     with say.step("plan"):

@@ -17,6 +17,10 @@ def loadtest(
         Path | None,
         typer.Option(metavar="PATH", help="Write the HTML page here, and the JSON document beside it."),
     ] = None,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Record the verdict on the artifact, for the policy of its channels."),
+    ] = False,
 ) -> None:
     """Load-test a deployment of this machine that is up: its workload, its SLO, and its plan beside the figures.
 
@@ -24,8 +28,8 @@ def loadtest(
 
     Example: shipfit loadtest deploy/demo/gemma-3-270m.yaml
     """
-    from shipfit.artifacts import pulled_manifest
-    from shipfit.core.errors import EnvironmentFailure, VerdictError
+    from shipfit.artifacts import open_store, pulled_manifest
+    from shipfit.core.errors import EnvironmentFailure, InputError, VerdictError
     from shipfit.loadtest import compare, run_load_test, save_report
     from shipfit.loadtest.run import require_workload
     from shipfit.serve.local import running
@@ -37,9 +41,25 @@ def loadtest(
     target = running(deployment.name)
     if target is None:
         raise EnvironmentFailure(f"{deployment.name} is not up", hint=f"start it with `shipfit up {file}`")
+    manifest = pulled_manifest(target.model_path)
+    if record and manifest is None:
+        raise InputError(
+            "serves no artifact that the verdict could be recorded on",
+            hint="leave --record out, or set artifact",
+            where=str(file),
+        )
     result = run_load_test(deployment, target, progress())
     comparison = compare(target.plan, result, measured_memory(deployment.name))
-    page = save_report(result, comparison, target.plan, pulled_manifest(target.model_path), report)
+    page = save_report(result, comparison, target.plan, manifest, report)
+    if record and manifest:
+        with open_store(deployment.store, progress()) as store:
+            store.record_verdict(
+                manifest.name,
+                manifest.fingerprint,
+                "load-test",
+                result.verdict.passed,
+                result.model_dump(mode="json", exclude={"records"}),
+            )
     facts = result.model_dump(mode="json", exclude={"records"})
     facts |= {"comparison": comparison.model_dump(mode="json"), "page": str(page)}
     emit(facts, as_json=as_json, render=_render)

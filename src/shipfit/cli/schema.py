@@ -12,6 +12,7 @@ import typer
 DOCUMENTS = {
     "deployment": "shipfit.spec.deployment:Deployment",
     "pipeline": "shipfit.spec.pipeline:Pipeline",
+    "policy": "shipfit.spec.policy:Policy",
     "pricelist": "shipfit.spec.prices:PriceList",
     "plan": "shipfit.sizing.planning.plan:Plan",
     "manifest": "shipfit.artifacts.manifest:Manifest",

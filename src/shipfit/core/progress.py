@@ -14,6 +14,10 @@ from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from typing import Any, Protocol, TextIO
 
+_SURE_SECONDS = 10.0
+_SURE_FRACTION = 0.05
+"""Before so many seconds, and so much of the work, an estimate of the end is a guess."""
+
 
 class ProgressStyle(StrEnum):
     """How progress is shown."""
@@ -44,7 +48,7 @@ class PlainProgress:
         self._stream = stream or sys.stderr
         self._interval = interval
         self._last = 0.0
-        self._depth = 0
+        self._begun: list[float] = []
         self._lock = threading.Lock()
 
     @contextmanager
@@ -52,12 +56,12 @@ class PlainProgress:
         """Begin a step."""
         begun = time.monotonic()
         self._print(f"{title} ...")
-        self._depth += 1
+        self._begun.append(begun)
         self._last = begun
         try:
             yield
         finally:
-            self._depth -= 1
+            self._begun.pop()
         self._print(f"{title}: done in {time.monotonic() - begun:.1f} s")
 
     def update(self, text: str, fraction: float | None = None) -> None:
@@ -66,7 +70,8 @@ class PlainProgress:
         if now - self._last < self._interval:
             return
         self._last = now
-        self._print(text if fraction is None else f"{text} ({fraction:.0%})")
+        told = "" if fraction is None else f" ({', '.join(_reached(self._begun, fraction))})"
+        self._print(text + told)
 
     def note(self, text: str) -> None:
         """Print one lasting line."""
@@ -74,7 +79,7 @@ class PlainProgress:
 
     def _print(self, text: str) -> None:
         with self._lock:
-            print("  " * self._depth + text, file=self._stream, flush=True)
+            print("  " * len(self._begun) + text, file=self._stream, flush=True)
 
 
 class JsonProgress:
@@ -115,6 +120,7 @@ class TerminalProgress:
 
         self._console = Console(stderr=True, highlight=False)
         self._titles: list[str] = []
+        self._begun: list[float] = []
         self._status: Any = None
 
     @contextmanager
@@ -125,6 +131,7 @@ class TerminalProgress:
             self._status = self._console.status(title)
             self._status.start()
         self._titles.append(title)
+        self._begun.append(begun)
         self._show("")
         mark = "[red]✗[/red]"
         try:
@@ -132,6 +139,7 @@ class TerminalProgress:
             mark = "[green]✓[/green]"
         finally:
             self._titles.pop()
+            self._begun.pop()
             indent = "  " * len(self._titles)
             self._console.print(f"{indent}{mark} {title} [dim]{time.monotonic() - begun:.1f} s[/dim]")
             if not self._titles:
@@ -140,7 +148,7 @@ class TerminalProgress:
 
     def update(self, text: str, fraction: float | None = None) -> None:
         """Say what is going on."""
-        self._show(text if fraction is None else f"{text} {fraction:.0%}")
+        self._show(text if fraction is None else f"{text} {', '.join(_reached(self._begun, fraction))}")
 
     def note(self, text: str) -> None:
         """Print one lasting line."""
@@ -164,6 +172,45 @@ class NoProgress:
 
     def note(self, text: str) -> None:
         """Print one lasting line."""
+
+
+def named(progress: Progress, name: str) -> Progress:
+    """A reporter for one of several pieces of work that go on at the same time: every line begins with its name."""
+    return _Named(progress, name)
+
+
+class _Named:
+    """Steps become lines: those of several threads cannot be nested."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        self._name = name
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Begin a step."""
+        begun = time.monotonic()
+        self.note(f"{title} ...")
+        yield
+        self.note(f"{title}: done in {time.monotonic() - begun:.1f} s")
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        """Say what is going on."""
+        self._progress.update(f"{self._name}: {text}", fraction)
+
+    def note(self, text: str) -> None:
+        """Print one lasting line."""
+        self._progress.note(f"{self._name}: {text}")
+
+
+def _reached(begun: list[float], fraction: float) -> list[str]:
+    """How far the innermost step is and, once that can be told, how long it will go on at its pace so far."""
+    reached = [f"{fraction:.0%}"]
+    seconds = time.monotonic() - begun[-1] if begun else 0.0
+    if seconds >= _SURE_SECONDS and fraction >= _SURE_FRACTION:
+        left = seconds * (1 - fraction) / fraction
+        reached.append(f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left")
+    return reached
 
 
 def make_progress(style: ProgressStyle = ProgressStyle.AUTO) -> Progress:

@@ -23,12 +23,27 @@ class WorkerError(EnvironmentFailure):
     Args:
         kind: the exception's class name inside the worker; None where the process died without one.
         detail: the exception's text.
+        code: the process's exit code, negative for a signal.
+        field: what of the user's spec is to blame; None where nothing is.
+        hint: what to do about that.
     """
 
-    def __init__(self, message: str, *, kind: str | None, detail: str, log: Path | None) -> None:
-        super().__init__(message, log=log)
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str | None,
+        detail: str,
+        log: Path | None,
+        code: int = 1,
+        field: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, log=log)
         self.kind = kind
         self.detail = detail
+        self.code = code
+        self.field = field
 
 
 def run_worker(
@@ -87,10 +102,18 @@ def run_worker(
 def _failure(doing: str, answer: Mapping[str, Any], code: int, tail: list[str], log: Path) -> WorkerError:
     if answer.get("event") == "error":
         kind, detail = answer["kind"], answer["message"]
-        return WorkerError(f"{doing} failed: {kind}: {detail}", kind=kind, detail=detail, log=log)
+        return WorkerError(
+            f"{doing} failed: {kind}: {detail}",
+            kind=kind,
+            detail=detail,
+            log=log,
+            code=code,
+            field=answer.get("field"),
+            hint=answer.get("hint"),
+        )
     spoken = [line for line in tail if not _parse(line)]
     detail = f"the worker {describe_exit(code)}; its last words: {last_words(spoken)}"
-    return WorkerError(f"{doing} failed: {detail}", kind=None, detail=detail, log=log)
+    return WorkerError(f"{doing} failed: {detail}", kind=None, detail=detail, log=log, code=code)
 
 
 def _parse(line: str) -> dict[str, Any]:

@@ -6,6 +6,8 @@ made by uv from a lock file with hashes. A folder here (or below ``pipelines/eng
     requirements.in   what is asked for, without versions
     versions.txt      (beside the folders) every version, in one place
     cpu.lock          all that is installed, with hashes; ``cuda.lock`` where a GPU wants other builds
+    from-source.in    packages among them that must be built here, of their source archives; from-source.lock
+    build.py          makes what no package brings, from the archives that sources.lock names
 
 ``scripts/lock`` writes the lock files anew.
 """

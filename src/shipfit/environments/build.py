@@ -1,7 +1,8 @@
 """Building an environment with uv: once, safe against two at once and against interruption.
 
-An environment lies in ``<cache>/envs/<name>-<digest of its lock and Python>``; a changed lock is another folder. The
+An environment lies in ``<cache>/envs/<name>-<digest of its locks and Python>``; a changed lock is another folder. The
 marker file is written last: a folder without it is a build that was cut off, and is removed and built anew.
+SHIPFIT_ENVIRONMENTS_DIR names a folder of environments that were built before, as into an image; it is only read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from shipfit.core import locks, process
 from shipfit.core.errors import EnvironmentFailure
 from shipfit.core.paths import cache_dir, write_atomically
 from shipfit.core.progress import NoProgress, Progress
-from shipfit.environments.catalogue import declaration
+from shipfit.environments.catalogue import FROM_SOURCE, HOOK, declaration
 
 ENVIRONMENT_PYTHON = "3.11"
 """The Python that the locks were made for: binary packages are hashed for one version. uv finds it or fetches it."""
@@ -71,7 +72,7 @@ class Environment:
 
 def is_built(name: str, accelerator: Accelerator = Accelerator.CPU) -> bool:
     """Whether ``ensure`` would return at once."""
-    return (_prefix(declaration(name).lock(accelerator), name) / _MARKER).exists()
+    return (_prefix(name, accelerator) / _MARKER).exists()
 
 
 def ensure(
@@ -83,8 +84,7 @@ def ensure(
         InputError: no environment has that name.
         EnvironmentFailure: uv failed (the package index is out of reach, the disk is full).
     """
-    lock = declaration(name).lock(accelerator)
-    environment = Environment(name, _prefix(lock, name))
+    environment = Environment(name, _prefix(name, accelerator))
     marker = environment.prefix / _MARKER
     if marker.exists():
         return environment
@@ -95,7 +95,7 @@ def ensure(
     ):
         if not marker.exists():
             with progress.step(f"building the {name} environment"):
-                _build(environment, lock, progress)
+                _build(environment, declaration(name).lock(accelerator), progress)
             write_atomically(marker, "")
     return environment
 
@@ -110,25 +110,32 @@ def find_python() -> str | None:
 
 def _build(environment: Environment, lock: Path, progress: Progress) -> None:
     shutil.rmtree(environment.prefix, ignore_errors=True)
-    doing = f"building the {environment.name} environment"
     uv = _uv()
-    log = cache_dir("logs") / f"build-{environment.name}.log"
-    process.run(
-        [uv, "venv", "--no-project", "--python", ENVIRONMENT_PYTHON, environment.prefix], doing=doing, log=log
+    install: list[str | Path] = ["--require-hashes", "--python", environment.python, *_find_links()]
+    cpu_index = ["--torch-backend", "cpu"] if lock.stem == "cpu" and not _find_links() else []
+    _run(
+        environment, progress, uv, "venv", "--no-project", "--python", ENVIRONMENT_PYTHON, environment.prefix
     )
-    command: list[str | Path] = [
-        uv,
-        "pip",
-        "sync",
-        "--require-hashes",
-        "--python",
-        environment.python,
-        *_find_links(),
-        lock,
-    ]
-    if lock.stem == "cpu" and not _find_links():
-        command[3:3] = ["--torch-backend", "cpu"]  # PyTorch's CPU builds are not on the usual index
-    process.run(command, doing=doing, log=log, on_line=progress.update)
+    _run(environment, progress, uv, "pip", "sync", *cpu_index, *install, lock)
+    archives = lock.with_name(FROM_SOURCE)
+    if archives.exists():
+        # Not in an environment of their own: several ask for torch while they are built, and for the one they run with.
+        alone = ["--no-deps", "--no-build-isolation", "--no-binary", ":all:"]
+        _run(environment, progress, uv, "pip", "install", *alone, *install, "--requirements", archives)
+    hook = lock.with_name(HOOK)
+    if hook.exists():
+        _run(environment, progress, environment.python, hook, environment.prefix)
+
+
+def _run(environment: Environment, progress: Progress, *argv: str | Path) -> None:
+    process.run(
+        argv,
+        doing=f"building the {environment.name} environment",
+        # Kernels for CUDA are left out where a package asks so: they want a compiler, and nothing here runs them.
+        env=process.child_environment({"BUILD_CUDA_EXT": "0"}),
+        log=cache_dir("logs") / f"build-{environment.name}.log",
+        on_line=progress.update,
+    )
 
 
 def _find_links() -> list[str]:
@@ -136,9 +143,12 @@ def _find_links() -> list[str]:
     return [word for link in os.environ.get("PIP_FIND_LINKS", "").split() for word in ("--find-links", link)]
 
 
-def _prefix(lock: Path, name: str) -> Path:
-    digest = hashlib.sha256(lock.read_bytes() + ENVIRONMENT_PYTHON.encode()).hexdigest()[:12]
-    return cache_dir("envs") / f"{name}-{digest}"
+def _prefix(name: str, accelerator: Accelerator) -> Path:
+    lock, *more = (path.read_bytes() for path in declaration(name).made_from(accelerator))
+    digest = hashlib.sha256(b"".join([lock, ENVIRONMENT_PYTHON.encode(), *more]))
+    folder = f"{name}-{digest.hexdigest()[:12]}"
+    brought = Path(os.environ.get("SHIPFIT_ENVIRONMENTS_DIR", "")) / folder
+    return brought if (brought / _MARKER).exists() else cache_dir("envs") / folder
 
 
 def _uv() -> str:

@@ -8,6 +8,15 @@ from pathlib import Path
 
 from shipfit.core.errors import InputError
 
+HOOK = "build.py"
+"""In an environment's folder: what no package brings is made by this script, run with the environment's own Python
+after its packages are in place; its argument is the environment's prefix, its lines are progress."""
+
+FROM_SOURCE = "from-source.lock"
+"""In an environment's folder: packages that are built from their source archives after the others are in place."""
+
+_SOURCES = "sources.lock"  # archives that a hook fetches
+
 _PACKAGE = Path(__file__).parent
 _EMBEDDED = _PACKAGE.parent / "embedded"
 _REPOSITORY = _PACKAGE.parents[2]
@@ -38,6 +47,11 @@ class Declaration:
         """The lock file for ``cpu`` or ``cuda``; where only one is there, it serves both."""
         both = [self.folder / "cpu.lock", self.folder / "cuda.lock"]
         return next(lock for lock in (self.folder / f"{accelerator}.lock", *both) if lock.exists())
+
+    def made_from(self, accelerator: str) -> list[Path]:
+        """Every file that determines what is in the environment, the lock first."""
+        more = (self.folder / name for name in (FROM_SOURCE, _SOURCES, HOOK))
+        return [self.lock(accelerator), *(path for path in more if path.exists())]
 
 
 @cache

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from shipfit.artifacts import Manifest
+from shipfit.core.pages import number, render_page, share
 from shipfit.core.paths import write_atomically
-from shipfit.core.units import GIB
 from shipfit.loadtest import charts
 from shipfit.loadtest.report import Check, LoadTestReport
 from shipfit.sizing import Plan
@@ -51,15 +49,9 @@ def write_html(path: Path, report: LoadTestReport, plan: Plan, manifest: Manifes
 
 def render(report: LoadTestReport, plan: Plan, manifest: Manifest | None = None) -> str:
     """The page as text."""
-    jinja = Environment(
-        loader=PackageLoader("shipfit.loadtest", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    jinja.filters |= {"number": number, "gib": lambda count: number(count / GIB), "share": share}
-    return jinja.get_template("report.html.jinja").render(
+    return render_page(
+        "shipfit.loadtest",
+        "report.html.jinja",
         report=report,
         plan=plan,
         manifest=manifest,
@@ -68,20 +60,6 @@ def render(report: LoadTestReport, plan: Plan, manifest: Manifest | None = None)
         checks=[(_NAMES[check.name], check, _margin(check)) for check in report.verdict.checks],
         charts=_charts(report),
     )
-
-
-def number(value: float) -> str:
-    """Three significant digits, at least the whole part, as 0.071, 2.13, 190, 12,345; integers are whole."""
-    if isinstance(value, int) or value == 0:
-        return f"{value:,.0f}"
-    size = abs(value)
-    places = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
-    return f"{value:,.{places}f}"
-
-
-def share(value: float) -> str:
-    """A share of 1 as percent."""
-    return f"{number(value * 100)}%"
 
 
 def gate_rows(manifest: Manifest) -> list[tuple[str, float, str, float | None]]:

@@ -33,8 +33,10 @@ __all__ = [
     "Split",
     "State",
     "Weight",
+    "folder",
     "load_facts",
     "parse",
+    "revision",
     "snapshot",
 ]
 
@@ -58,8 +60,8 @@ def load_facts(text: str, base: Path | None = None) -> ModelFacts:
     return facts_of(parse(text, base))
 
 
-def snapshot(text: str, base: Path | None, progress: Progress) -> Snapshot:
-    """The whole model as a folder on this machine, fetched or made if it is not here.
+def revision(text: str, base: Path | None, progress: Progress) -> str:
+    """What names a model's exact content now: a commit, or a digest. Nothing is fetched; a folder here is read.
 
     Args:
         text: as in a spec's ``model``.
@@ -68,8 +70,32 @@ def snapshot(text: str, base: Path | None, progress: Progress) -> Snapshot:
 
     Raises:
         InputError: the text is no reference, or there is no such model.
+        EnvironmentFailure: the hub or the store is out of reach.
+    """
+    from shipfit.models.fetch import revision_of
+
+    return revision_of(parse(text, base), progress)
+
+
+def folder(text: str, base: Path | None, exact: str, progress: Progress) -> Path:
+    """The whole model as a folder on this machine, fetched or made if it is not here.
+
+    Args:
+        text: as in a spec's ``model``.
+        base: the folder that a relative path is seen from.
+        exact: what ``revision`` said of it.
+        progress: told what is going on.
+
+    Raises:
+        InputError: the text is no reference, or there is no such model.
         EnvironmentFailure: the hub or the store is out of reach, or the disk is full.
     """
-    from shipfit.models.fetch import snapshot_of
+    from shipfit.models.fetch import folder_of
 
-    return snapshot_of(parse(text, base), progress)
+    return folder_of(parse(text, base), exact, progress)
+
+
+def snapshot(text: str, base: Path | None, progress: Progress) -> Snapshot:
+    """A model as it is now, as a folder on this machine; see ``revision`` and ``folder``."""
+    exact = revision(text, base, progress)
+    return Snapshot(folder(text, base, exact, progress), exact)

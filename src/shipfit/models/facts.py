@@ -226,6 +226,7 @@ class ModelFacts:
         name: as the user named it.
         source: where the facts were read.
         architecture: the class in ``architectures``, such as ``LlamaForCausalLM``.
+        model_type: as ``config.json`` has it, such as ``llama``; empty where it has none.
         layers: decoder layers.
         hidden: width of the residual stream.
         heads: query heads.
@@ -246,6 +247,7 @@ class ModelFacts:
     name: str
     source: str
     architecture: str
+    model_type: str
     layers: int
     hidden: int
     heads: int

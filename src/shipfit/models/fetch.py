@@ -1,9 +1,10 @@
-"""A whole model as a folder on this machine."""
+"""The exact revision of a model, and the whole of it as a folder on this machine."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from shipfit.core import locks
@@ -12,13 +13,37 @@ from shipfit.core.paths import cache_dir
 from shipfit.core.progress import Progress
 from shipfit.models.files import StoreFiles, store_failure
 from shipfit.models.reference import ModelReference
-from shipfit.models.snapshot import Snapshot
 
 _PIECE = 16 * 2**20  # bytes at a time: files are larger than memory
 
 
-def snapshot_of(reference: ModelReference, progress: Progress) -> Snapshot:
-    """The model as a folder.
+def revision_of(reference: ModelReference, progress: Progress) -> str:
+    """What names a model's exact content now, found out without fetching it; a folder here is read.
+
+    Raises:
+        InputError: there is no such model.
+        EnvironmentFailure: the hub or the store is out of reach.
+    """
+    if reference.kind == "bundled":
+        from shipfit.models import bundled
+
+        return bundled.revision(reference.name)
+    if reference.kind == "hub":
+        from shipfit.models import hub
+
+        return hub.commit(reference) or hub.download(reference, progress).name
+    if reference.path is not None:
+        return _digest(_checked(reference.path), progress)
+    return _listing(reference.url or "")[0]
+
+
+def folder_of(reference: ModelReference, revision: str, progress: Progress) -> Path:
+    """The model as a folder, fetched or made if it is not here.
+
+    Args:
+        reference: the model.
+        revision: from ``revision_of``.
+        progress: told what is going on.
 
     Raises:
         InputError: there is no such model.
@@ -27,21 +52,24 @@ def snapshot_of(reference: ModelReference, progress: Progress) -> Snapshot:
     if reference.kind == "bundled":
         from shipfit.models import bundled
 
-        return bundled.snapshot(reference.name, progress)
+        return bundled.folder(reference.name, progress)
     if reference.kind == "hub":
         from shipfit.models import hub
 
-        path = hub.download(reference, progress)
-        return Snapshot(path, path.name)
+        return hub.download(replace(reference, revision=revision), progress)
     if reference.path is not None:
-        if not (reference.path / "config.json").exists():
-            raise InputError(
-                "there is no such file",
-                hint="name a folder that holds a model",
-                where=str(reference.path / "config.json"),
-            )
-        return Snapshot(reference.path, _digest(reference.path, progress))
+        return _checked(reference.path)
     return _from_store(reference.url or "", reference.name, progress)
+
+
+def _checked(folder: Path) -> Path:
+    if not (folder / "config.json").exists():
+        raise InputError(
+            "there is no such file",
+            hint="name a folder that holds a model",
+            where=str(folder / "config.json"),
+        )
+    return folder
 
 
 def _digest(folder: Path, progress: Progress) -> str:
@@ -60,8 +88,8 @@ def _digest(folder: Path, progress: Progress) -> str:
     return digest.hexdigest()[:40]
 
 
-def _from_store(url: str, name: str, progress: Progress) -> Snapshot:
-    """Copy a folder of object storage into the cache; its tags and sizes name the content."""
+def _listing(url: str) -> tuple[str, list[str]]:
+    """The revision of a folder of object storage (its tags and sizes name the content), and its files."""
     files = StoreFiles(url)
     try:
         listed = sorted(files.store.list_with_delimiter()["objects"], key=lambda each: str(each["path"]))
@@ -73,10 +101,16 @@ def _from_store(url: str, name: str, progress: Progress) -> Snapshot:
             "there is no such file", hint="name a folder that holds a model", where=f"{url}/config.json"
         )
     stamp = "\n".join(f"{each['path']} {each['size']} {each['e_tag']}" for each in listed)
-    revision = hashlib.sha256(f"{url}\n{stamp}".encode()).hexdigest()[:40]
+    return hashlib.sha256(f"{url}\n{stamp}".encode()).hexdigest()[:40], names
+
+
+def _from_store(url: str, name: str, progress: Progress) -> Path:
+    """Copy a folder of object storage into the cache."""
+    revision, names = _listing(url)
     folder = cache_dir("models") / f"{name}-{revision[:12]}"
     with locks.exclusive(folder.with_suffix(".lock")):
         if not folder.exists():
+            files = StoreFiles(url)
             unfinished = folder.with_suffix(".unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
@@ -85,7 +119,7 @@ def _from_store(url: str, name: str, progress: Progress) -> Snapshot:
                     progress.update(each, number / len(names))
                     _copy(files, each, unfinished / each)
             unfinished.rename(folder)
-    return Snapshot(folder, revision)
+    return folder
 
 
 def _copy(files: StoreFiles, name: str, path: Path) -> None:

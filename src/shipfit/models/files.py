@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -179,8 +180,9 @@ def _open(url: str) -> Any:
     from obstore.store import from_url
 
     limits: Any = {"timeout": timedelta(seconds=60), "connect_timeout": timedelta(seconds=TIMEOUT_S)}
-    if url.startswith("http://"):
-        limits["allow_http"] = True
+    endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
+    if url.startswith("http://") or (url.startswith("s3") and endpoint.startswith("http://")):
+        limits["allow_http"] = True  # who names such an address means it
     retries: Any = {"max_retries": 1, "retry_timeout": timedelta(seconds=TIMEOUT_S)}
     try:
         if url.startswith("file://"):

@@ -5,15 +5,13 @@ Everything goes through huggingface_hub, so that its settings hold: HF_HUB_OFFLI
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from shipfit.core.errors import EnvironmentFailure, InputError
+from shipfit.core.errors import InputError
 from shipfit.core.progress import Progress
 from shipfit.models.files import TIMEOUT_S
+from shipfit.models.hub_client import connection_errors, explained, without_bars
 from shipfit.models.reference import ModelReference
 from shipfit.models.safetensors import Tensor, checked
 
@@ -50,6 +48,15 @@ def config_path(reference: ModelReference, *, online: bool) -> Path:
 def reachable(reference: ModelReference) -> bool:
     """Whether the hub answers for a repository; where it does not, only the cache is left.
 
+    Raises:
+        InputError: it answers that there is no such repository or revision.
+    """
+    return commit(reference) is not None
+
+
+def commit(reference: ModelReference) -> str | None:
+    """The commit that a repository's revision stands for now; None where the hub does not answer.
+
     One request with a short time-out: huggingface_hub's downloads would retry for half a minute before they say so.
 
     Raises:
@@ -59,13 +66,13 @@ def reachable(reference: ModelReference) -> bool:
     from huggingface_hub.constants import is_offline_mode
 
     if is_offline_mode():
-        return False
+        return None
     with _explained(reference):
         try:
-            HfApi().model_info(reference.name, revision=reference.revision, timeout=TIMEOUT_S)
-        except _connection_errors():
-            return False
-    return True
+            info = HfApi().model_info(reference.name, revision=reference.revision, timeout=TIMEOUT_S)
+        except connection_errors():
+            return None
+    return info.sha
 
 
 def quantization(reference: ModelReference, *, online: bool) -> bytes | None:
@@ -99,18 +106,11 @@ def tensors(reference: ModelReference, *, online: bool) -> dict[str, Tensor] | N
         EnvironmentFailure: see ``config_path``.
     """
     from huggingface_hub import errors, get_safetensors_metadata
-    from huggingface_hub.utils.tqdm import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
 
     if not online:
         return None
-    shown = not are_progress_bars_disabled()
-    disable_progress_bars()  # a line for every shard would stand before the answer
     try:
-        with _explained(reference):
+        with _explained(reference), without_bars():  # a line for every shard would stand before the answer
             found = get_safetensors_metadata(reference.name, revision=reference.revision, timeout=TIMEOUT_S)
     except errors.NotASafetensorsRepoError:
         return None
@@ -119,9 +119,6 @@ def tensors(reference: ModelReference, *, online: bool) -> dict[str, Tensor] | N
             f"model {reference.text} has a damaged safetensors header: {str(error).splitlines()[0][:200]}",
             hint="name another revision",
         ) from error
-    finally:
-        if shown:
-            enable_progress_bars()
     return {
         name: tensor
         for file, content in found.files_metadata.items()
@@ -160,57 +157,10 @@ def download(reference: ModelReference, progress: Progress) -> Path:
     return Path(path)
 
 
-@contextmanager
-def _explained(reference: ModelReference) -> Iterator[None]:
-    """Turn what huggingface_hub raises into one line."""
-    from huggingface_hub import errors
-
-    name = f"model {reference.text}"
-    try:
-        yield
-    except errors.GatedRepoError as error:
-        raise InputError(
-            f"{name} is gated", hint="accept its terms on Hugging Face and set HF_TOKEN"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        hint = "check the spelling; for a private one set HF_TOKEN; a folder begins with ./ or /"
-        raise InputError(f"{name} is not on Hugging Face", hint=hint) from error
-    except errors.RevisionNotFoundError as error:
-        raise InputError(
-            f"{name} has no revision {reference.revision}", hint="name a branch, tag or commit"
-        ) from error
-    except errors.LocalEntryNotFoundError as error:  # out of reach or offline; before its parent class below
-        raise _out_of_reach(name) from error
-    except errors.EntryNotFoundError as error:
-        raise InputError(
-            f"{name} lacks {_missing(error)}", hint="name a repository with a transformers model"
-        ) from error
-    except (errors.HfHubHTTPError, OSError) as error:
-        raise _out_of_reach(name) from error
-    except _connection_errors() as error:
-        raise _out_of_reach(name) from error
-
-
-def _missing(error: Exception) -> str:
-    """The file that a repository does not have, from the address that was asked for."""
-    address = re.search(r"/resolve/[^/\s]+/([^\s?]+?)\.?(?:\s|$)", str(error))
-    return address[1] if address else "a file that it should have"
-
-
-def _connection_errors() -> tuple[type[Exception], ...]:
-    """What a failed connection raises: huggingface_hub 1 speaks through httpx, 2 through httpx2."""
-    return tuple(sys.modules[name].TransportError for name in ("httpx", "httpx2") if name in sys.modules)
-
-
-def _out_of_reach(name: str) -> EnvironmentFailure:
-    from huggingface_hub.constants import is_offline_mode
-
-    if is_offline_mode():
-        return EnvironmentFailure(
-            f"{name} is not in the local cache and HF_HUB_OFFLINE is set",
-            hint="unset it, or name a folder with the model",
-        )
-    return EnvironmentFailure(
-        f"{name} is not in the local cache and Hugging Face is out of reach",
-        hint="check the network, or name a folder with the model",
+def _explained(reference: ModelReference) -> AbstractContextManager[None]:
+    return explained(
+        f"model {reference.text}",
+        reference.revision,
+        wanted="name a repository with a transformers model",
+        instead="name a folder with the model",
     )

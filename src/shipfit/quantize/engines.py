@@ -1,72 +1,265 @@
-"""The quantization engines: each a folder under ``pipelines/engines`` with its locks and its one worker script."""
+"""The quantization engines: each a folder under ``pipelines/engines``, found there and nowhere named in code.
+
+engine.yaml       what it makes, where, with which settings (``Declaration`` below)
+worker.py         does it, in the engine's own environment
+requirements.in   and its locks; not where it works in another's environment
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
+from pydantic import Field, JsonValue
+
+from shipfit import __version__
+from shipfit.core.data import read_yaml
 from shipfit.core.errors import InputError
 from shipfit.core.worker import LAUNCHER
-from shipfit.environments import Accelerator, declaration, local_accelerator, pinned_version
-from shipfit.quantize import gate
-from shipfit.spec import Pipeline, locate
+from shipfit.environments import Accelerator, declaration, embedded, local_accelerator, pinned_version
+from shipfit.spec import Pipeline, Recipe, locate
+from shipfit.spec.base import Section
 from shipfit.spec.precision import Precision
 
 INSIDE = Path(__file__).with_name("inside")
 """Modules that workers import."""
 
-_PACKAGES = {"llm-compressor": "llmcompressor"}
-_PRECISIONS = {"llm-compressor": (Precision.GPTQ_W4A16,)}
+
+class Setting(Section):
+    """A setting of a recipe that an engine obeys."""
+
+    default: JsonValue
+    """What it is where the recipe leaves it out."""
+    choices: list[JsonValue] | None = None
+    """What it may be; left out, anything that the spec allows."""
+
+
+class Costs(Section):
+    """What calibration costs, as far as it differs between engines; preflight/calibration.py has the formulas."""
+
+    model: float = 1.0
+    """Copies of the source's weights in the host's memory."""
+    hessian_bytes: float = 0.0
+    """Bytes for each square of a quantized matrix's inputs; 0 without second-order statistics."""
+    hidden: float = 2.0
+    """Copies of every sample's hidden states between two layers."""
+    passes: float = 2.0
+    """Times that every token goes through every layer."""
+    searches: float = 0.0
+    """Further passes through every layer that a search for scales makes."""
+    overhead_gib: float = 1.0
+    """The engine itself, with its libraries, in GiB."""
+    start_s: float = 20.0
+    """Seconds before the first layer and after the last, beside reading and writing the weights."""
+    efficiency: float = 0.3
+    """Share of the device's throughput that a pass reaches."""
+
+
+class Made(Section):
+    """A precision as an engine makes it."""
+
+    calibrates: bool | dict[str, JsonValue] = True
+    """Whether it needs calibration text; or settings, any one of which asks for it."""
+    settings: dict[str, Setting] = Field(default={})
+    """Settings of a recipe that it obeys; any other is refused."""
+    costs: Costs = Costs()
+    """What making it needs, for the preflight."""
+
+
+class Deprecated(Section):
+    """An engine that its authors no longer keep."""
+
+    successor: str
+    """The engine that makes the same."""
+    why: str
+    """Who says so, where."""
+
+
+class Declaration(Section):
+    """``engine.yaml``."""
+
+    package: str | None = None
+    """Its package in versions.txt; left out, its version is shipfit's own."""
+    environment: str | None = None
+    """The environment that its worker runs in; left out, its own."""
+    measured_in: str | None = None
+    """The environment that reads what it writes, for the gate; left out, where the worker runs."""
+    writes: Literal["safetensors", "gguf"] = "safetensors"
+    """What its weights are written as."""
+    quantizes_on: tuple[Accelerator, ...] = (Accelerator.CPU, Accelerator.CUDA)
+    """Where it can quantize; what it made before is read and served anywhere."""
+    model_types: list[str] | None = None
+    """`model_type` of the sources that it knows; left out, every one that transformers knows."""
+    deprecated: Deprecated | None = None
+    """Set where its authors no longer keep it."""
+    precisions: dict[Precision, Made]
+    """What it makes."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine as it runs on this machine.
+    """An engine as it runs on this machine, for one recipe.
 
     Attributes:
-        name: also that of its environment.
-        version: of its package.
+        name: its folder's.
+        declared: what it says of itself.
+        recipe: with every setting that it obeys, those left out at their defaults.
         accelerator: the build that fits this machine.
-        worker: its script.
     """
 
     name: str
-    version: str
+    declared: Declaration
+    recipe: dict[str, Any]
     accelerator: Accelerator
-    worker: Path
+
+    @property
+    def version(self) -> str:
+        """Of its package."""
+        return pinned_version(self.declared.package) if self.declared.package else __version__
+
+    @property
+    def environment(self) -> str:
+        """The environment that its worker runs in."""
+        return self.declared.environment or self.name
+
+    @property
+    def measured_in(self) -> str:
+        """The environment that reads what it writes."""
+        return self.declared.measured_in or self.environment
+
+    @property
+    def worker(self) -> Path:
+        """Its script."""
+        return embedded("pipelines", "engines", self.name, "worker.py")
+
+    @property
+    def made(self) -> Made:
+        """What it declares of the recipe's precision."""
+        return self.declared.precisions[Precision(self.recipe["precision"])]
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether the recipe needs calibration text."""
+        needs = self.made.calibrates
+        if isinstance(needs, dict):
+            return any(self.recipe[setting] == value for setting, value in needs.items())
+        return needs
 
     @property
     def lock_sha256(self) -> str:
-        """Digest of the lock that its environment is made from."""
-        return _digest(declaration(self.name).lock(self.accelerator))
+        """Digest of the locks that its environment is made from."""
+        return _digest(*declaration(self.environment).made_from(self.accelerator))
 
     @property
     def scripts_sha256(self) -> str:
-        """Digest of all scripts that make and measure an artifact."""
-        return _digest(self.worker, gate.WORKER, LAUNCHER, *sorted(INSIDE.glob("*.py")))
+        """Digest of the scripts that make an artifact."""
+        return _digest(*sorted(self.worker.parent.glob("*.py")), LAUNCHER, *sorted(INSIDE.glob("*.py")))
 
 
-def engine_of(pipeline: Pipeline) -> Engine:
-    """The engine of a pipeline's recipe.
+@cache
+def engines() -> dict[str, Declaration]:
+    """Every engine by name."""
+    folder = embedded("pipelines", "engines")
+    return {
+        path.parent.name: Declaration.model_validate(read_yaml(path))
+        for path in sorted(folder.glob("*/engine.yaml"))
+    }
+
+
+def engine_of(pipeline: Pipeline, recipe: Recipe) -> Engine:
+    """The engine of one of a pipeline's recipes.
 
     Raises:
-        InputError: the engine does not make that precision.
+        InputError: no engine makes that precision, or not with these settings, or not on this kind of machine.
     """
-    name, precision = pipeline.recipe.engine, pipeline.recipe.precision
-    if precision not in _PRECISIONS[name]:
-        raise InputError(
-            f"{name} does not make {precision} here",
-            hint=f"it makes: {', '.join(_PRECISIONS[name])}",
-            where=locate(pipeline, "recipe", "precision"),
-            field="recipe.precision",
+    at = _location(pipeline, recipe)
+    name = _name(pipeline, recipe, at)
+    declared = engines()[name]
+    made = declared.precisions.get(recipe.precision)
+    if made is None:
+        raise _refusal(
+            pipeline,
+            (*at, "precision"),
+            f"{name} does not make {recipe.precision}",
+            _who_makes(recipe.precision) or f"it makes: {', '.join(declared.precisions)}",
         )
     return Engine(
-        name=name,
-        version=pinned_version(_PACKAGES[name]),
-        accelerator=local_accelerator(),
-        worker=declaration(name).folder / "worker.py",
+        name, declared, _settled(pipeline, recipe, at, name, made), _accelerator(pipeline, at, name)
     )
+
+
+def _name(pipeline: Pipeline, recipe: Recipe, at: tuple[str | int, ...]) -> str:
+    known = engines()
+    if recipe.engine is None:
+        usual = [name for name in known if recipe.precision in known[name].precisions]
+        kept = [name for name in usual if not known[name].deprecated]
+        if not kept:
+            raise _refusal(pipeline, (*at, "precision"), f"no engine makes {recipe.precision}", None)
+        # Of several the one that makes most: it is the one that teams know.
+        return max(kept, key=lambda name: len(known[name].precisions))
+    if recipe.engine not in known:
+        raise _refusal(
+            pipeline,
+            (*at, "engine"),
+            f"no engine is called {recipe.engine}",
+            f"there are: {', '.join(known)}",
+        )
+    return recipe.engine
+
+
+def _settled(
+    pipeline: Pipeline, recipe: Recipe, at: tuple[str | int, ...], name: str, made: Made
+) -> dict[str, Any]:
+    """The recipe with every setting decided."""
+    asked = recipe.model_dump(mode="json", exclude={"precision", "engine"}, exclude_none=True)
+    settled: dict[str, Any] = {"precision": recipe.precision.value, "engine": name}
+    for key, value in asked.items():
+        setting = made.settings.get(key)
+        if setting is None:
+            raise _refusal(
+                pipeline,
+                (*at, key),
+                f"{name} knows no {key} for {recipe.precision}",
+                f"take it out; it obeys: {', '.join(made.settings) or 'none'}",
+            )
+        if setting.choices is not None and value not in setting.choices:
+            raise _refusal(
+                pipeline,
+                (*at, key),
+                f"{name} does not make {recipe.precision} with {key} {value}",
+                f"choose one of: {', '.join(map(str, setting.choices))}",
+            )
+    return settled | {key: asked.get(key, setting.default) for key, setting in made.settings.items()}
+
+
+def _accelerator(pipeline: Pipeline, at: tuple[str | int, ...], name: str) -> Accelerator:
+    declared, here = engines()[name], local_accelerator()
+    if here in declared.quantizes_on:
+        return here
+    successor = declared.deprecated.successor if declared.deprecated else None
+    raise _refusal(
+        pipeline,
+        (*at, "engine"),
+        f"{name} quantizes on {' and '.join(declared.quantizes_on)} alone, and this machine has no such device",
+        f"use {successor}, which makes the same" if successor else "run it where there is one",
+    )
+
+
+def _who_makes(precision: Precision) -> str | None:
+    makers = [name for name, declared in engines().items() if precision in declared.precisions]
+    return f"these make it: {', '.join(makers)}" if makers else None
+
+
+def _location(pipeline: Pipeline, recipe: Recipe) -> tuple[str | int, ...]:
+    return ("recipes", pipeline.recipes.index(recipe)) if pipeline.recipes else ("recipe",)
+
+
+def _refusal(pipeline: Pipeline, at: tuple[str | int, ...], message: str, hint: str | None) -> InputError:
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at).lstrip(".")
+    return InputError(message, hint=hint, where=locate(pipeline, *at), field=field)
 
 
 def _digest(*paths: Path) -> str:

@@ -2,70 +2,159 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from shipfit import models
 from shipfit.artifacts import fingerprint
+from shipfit.core.errors import InputError
 from shipfit.core.progress import Progress
-from shipfit.models import Snapshot, snapshot
-from shipfit.quantize.datasets import Dataset, Part, read_dataset
+from shipfit.models import ModelFacts, load_facts
+from shipfit.quantize.datasets import Dataset, read_datasets
 from shipfit.quantize.engines import Engine, engine_of
-from shipfit.spec import Pipeline, blame
+from shipfit.quantize.gate.measurements import WORKERS
+from shipfit.spec import Pipeline, Recipe, blame
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe on its way to an artifact.
+
+    Attributes:
+        recipe: as the pipeline has it.
+        engine: with every setting of the recipe settled.
+        fingerprint: of the artifact that it makes.
+    """
+
+    recipe: Recipe
+    engine: Engine
+    fingerprint: str
+
+    @property
+    def label(self) -> str:
+        """As people tell it from others: the settings that are not the engine's usual ones after its precision."""
+        made = self.engine.declared.precisions[self.recipe.precision]
+        settings = [
+            f"{key} {self.engine.recipe[key]}"
+            for key, setting in made.settings.items()
+            if self.engine.recipe[key] != setting.default
+        ]
+        return " ".join([self.recipe.precision.value, *settings]) + f" by {self.engine.name}"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that determines the artifact, resolved to what it is at the moment."""
+    """All that determines the artifacts of a pipeline, resolved to what it is at the moment.
 
-    source: Snapshot
-    engine: Engine
+    Attributes:
+        pipeline: the spec.
+        facts: of the source model.
+        revision: names its exact content.
+        calibration: the text that engines calibrate on.
+        held_out: the text that the gate measures on.
+        candidates: one for each recipe.
+    """
+
+    pipeline: Pipeline
+    facts: ModelFacts
+    revision: str
     calibration: Dataset
     held_out: Dataset
-    fingerprint: str
+    candidates: tuple[Candidate, ...]
+
+    @cached_property
+    def gate_digest(self) -> str:
+        """Digest of what the gate measures and with what: with another one, an artifact is measured again.
+
+        Not the limits: they are held to the recorded figures at every run.
+        """
+        return fingerprint(
+            {
+                "dataset": self.held_out.digest,
+                **sampling(self.pipeline.gate),
+                **self.pipeline.gate.model_dump(mode="json", include={"tasks", "generation"}),
+                "task_files": _digest(self._task_files()),
+                "scripts": _digest(sorted(WORKERS.glob("*.py"))),
+            }
+        )
+
+    def _task_files(self) -> list[Path]:
+        tasks = self.pipeline.gate.tasks
+        paths = [self.pipeline.resolve(name) for name in tasks.names] if tasks else []
+        return [path for path in paths if path.is_file()]
+
+    def source(self, progress: Progress) -> Path:
+        """The source model as a folder, fetched or made if it is not here.
+
+        Raises:
+            EnvironmentFailure: it cannot be fetched, or the disk is full.
+        """
+        with blame(self.pipeline, "source"):
+            return models.folder(self.pipeline.source, _base(self.pipeline), self.revision, progress)
 
 
 def resolve(pipeline: Pipeline, progress: Progress) -> Inputs:
-    """Find out what the artifact would be made of, and its fingerprint.
+    """Find out what the artifacts would be made of, and their fingerprints; the model itself is not fetched.
 
     Raises:
         InputError: the source, a dataset or a setting is wrong.
-        EnvironmentFailure: the source or a text cannot be fetched.
+        EnvironmentFailure: the source or a text cannot be reached.
     """
-    engine = engine_of(pipeline)
-    calibration = read_dataset(pipeline, "calibration", progress)
-    held_out = read_dataset(pipeline, "gate", progress)
+    engines = [engine_of(pipeline, recipe) for recipe in pipeline.all_recipes]
+    if pipeline.calibration is None and (needy := next((each for each in engines if each.calibrates), None)):
+        with blame(pipeline, "calibration"):
+            raise InputError(
+                f"is missing, and {needy.name} calibrates for {needy.recipe['precision']}",
+                hint="name dataset, samples and tokens",
+            )
     with blame(pipeline, "source"):
-        source = snapshot(pipeline.source, pipeline.path.parent if pipeline.path else None, progress)
+        facts = load_facts(pipeline.source, _base(pipeline))
+    calibration, held_out = read_datasets(pipeline, progress)
+    with blame(pipeline, "source"):
+        revision = models.revision(pipeline.source, _base(pipeline), progress)
     return Inputs(
-        source=source,
-        engine=engine,
+        pipeline=pipeline,
+        facts=facts,
+        revision=revision,
         calibration=calibration,
         held_out=held_out,
-        fingerprint=fingerprint(fingerprint_inputs(pipeline, source, engine, calibration, held_out)),
+        candidates=tuple(
+            Candidate(recipe, engine, fingerprint(determining(pipeline, revision, engine, calibration)))
+            for recipe, engine in zip(pipeline.all_recipes, engines, strict=True)
+        ),
     )
 
 
-def fingerprint_inputs(
-    pipeline: Pipeline, source: Snapshot, engine: Engine, calibration: Dataset, held_out: Dataset
-) -> dict[str, Any]:
-    """What goes into the fingerprint: what makes the files, and what measures them.
+def sampling(section: Any) -> dict[str, int]:
+    """How the windows of ``calibration`` or ``gate`` are chosen, as workers take it."""
+    return {"samples": section.samples, "tokens": section.tokens, "seed": section.seed}
 
-    Not the gate's limits: they are held to the recorded figures at every run.
-    """
-    return {
-        "source": source.revision,
-        "recipe": pipeline.recipe.model_dump(mode="json"),
+
+def determining(pipeline: Pipeline, revision: str, engine: Engine, calibration: Dataset) -> dict[str, Any]:
+    """What goes into the fingerprint: all that determines the artifact's bytes, and nothing else."""
+    determining: dict[str, Any] = {
+        "source": revision,
+        "recipe": engine.recipe,
         "engine": {
             "name": engine.name,
             "lock_sha256": engine.lock_sha256,
             "scripts_sha256": engine.scripts_sha256,
         },
-        "calibration": {"dataset": calibration.digest, **sampling(pipeline, "calibration")},
-        "gate": {"dataset": held_out.digest, **sampling(pipeline, "gate")},
     }
+    if engine.calibrates:
+        determining["calibration"] = {"dataset": calibration.digest, **sampling(pipeline.calibration)}
+    return determining
 
 
-def sampling(pipeline: Pipeline, part: Part) -> dict[str, int]:
-    """How the windows of one part are chosen, as its worker takes it."""
-    section = pipeline.calibration if part == "calibration" else pipeline.gate
-    return {"samples": section.samples, "tokens": section.tokens, "seed": section.seed}
+def _base(pipeline: Pipeline) -> Path | None:
+    return pipeline.path.parent if pipeline.path else None
+
+
+def _digest(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,30 +1,37 @@
-"""A pipeline from its source to its channel: resolve, quantize, gate, publish, promote. Each stage once."""
+"""A pipeline from its source to its channel: resolve, preflight, quantize, gate, choose, publish, promote.
+
+Each stage is done once: what is published, staged in the store or measured already is taken from there, whichever
+machine did it.
+"""
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from shipfit.artifacts import Channel, Manifest, ManifestDraft, Store, open_store
+from shipfit.artifacts import Channel, Manifest, ManifestDraft, Store, check_signer, open_store, signer_of
 from shipfit.artifacts import manifest as documents
 from shipfit.core import locks
-from shipfit.core.errors import VerdictError
+from shipfit.core.errors import EnvironmentFailure, VerdictError
 from shipfit.core.paths import state_dir
 from shipfit.core.progress import Progress
-from shipfit.core.worker import WorkerError
-from shipfit.environments import ensure
 from shipfit.quantize import gate
-from shipfit.quantize.cluster import Cluster, local_cluster, require_ray
-from shipfit.quantize.datasets import Part, too_little_text
-from shipfit.quantize.engines import INSIDE
-from shipfit.quantize.inputs import Inputs, resolve, sampling
-from shipfit.quantize.stages import Stage
-from shipfit.quantize.workspace import Workspace, weight_bytes
+from shipfit.quantize.choice import Contender, choose, table
+from shipfit.quantize.cluster import cluster_at, require_ray
+from shipfit.quantize.inputs import Candidate, Inputs, resolve
+from shipfit.quantize.making import Maker, recorded
+from shipfit.quantize.preflight import preflight
+from shipfit.quantize.preflight.serving import serving_objection
+from shipfit.quantize.provenance import write_provenance
+from shipfit.quantize.workspace import Workspace
 from shipfit.spec import Pipeline
+
+PAGE = "gate.html"
+"""What the gate's page is called in the artifact."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +42,24 @@ class Outcome:
         manifest: of the artifact that its channel points to now.
         unchanged: nothing had to be done.
         seconds: by stage; only the stages that were run.
+        page: the gate's page; None where nothing was measured.
     """
 
     manifest: Manifest
     unchanged: bool
     seconds: dict[str, float]
+    page: Path | None = None
 
 
-def run_pipeline(pipeline: Pipeline, progress: Progress) -> Outcome:
+def run_pipeline(pipeline: Pipeline, progress: Progress, address: str | None = None) -> Outcome:
     """Make the pipeline's artifact, unless it is there already, and point its channel to it.
 
-    A run that was cut off goes on where it stopped. Two runs of one pipeline wait for each other.
+    A run that was cut off goes on where it stopped. Two runs of one pipeline on a machine wait for each other.
+
+    Args:
+        pipeline: the spec.
+        progress: told what is going on.
+        address: of a running Ray; left out, one is started here for as long as it is needed.
 
     Raises:
         VerdictError: the gate failed, now or for the same artifact before; nothing is published.
@@ -56,42 +70,186 @@ def run_pipeline(pipeline: Pipeline, progress: Progress) -> Outcome:
         state_dir("pipelines") / f"{pipeline.name}.lock",
         on_wait=lambda: progress.note(f"waiting for another run of {pipeline.name}"),
     ):
-        return _Run(pipeline, progress).run()
+        inputs = resolve(pipeline, progress)
+        with open_store(pipeline.store, progress) as store:
+            return _Run(inputs, store, progress, address).run()
 
 
-@dataclass
 class _Run:
-    """One run: what it needs in every stage, and how long each took."""
+    """One run of a pipeline whose inputs are known."""
 
-    pipeline: Pipeline
-    progress: Progress
-    seconds: dict[str, float] = field(default_factory=dict)
+    def __init__(self, inputs: Inputs, store: Store, progress: Progress, address: str | None) -> None:
+        self.inputs = inputs
+        self.pipeline = inputs.pipeline
+        self.store = store
+        self.progress = progress
+        self.address = address
+        self.seconds: dict[str, float] = {}
 
     def run(self) -> Outcome:
-        with self._timed("resolve"):
-            inputs = resolve(self.pipeline, self.progress)
-        with open_store(self.pipeline.store, self.progress) as store:
-            published = store.manifest(self.pipeline.name, inputs.fingerprint)
-            if published:
-                return self._promote(store, published)
-            store.check_writable(self.pipeline.name)  # before hours are spent
-            workspace = Workspace(self.pipeline.name, inputs.fingerprint)
-            figures = self._make(inputs, workspace)
-            self._require_pass(figures, "nothing was published")
-            with self._timed("publish"):
-                manifest = store.publish(workspace.artifact, self._draft(inputs, figures), self.progress)
-            outcome = self._promote(store, manifest)
-            workspace.discard_artifact()
-            return outcome
+        objections = {each.fingerprint: self._objection(each) for each in self.inputs.candidates}
+        wanted = [each for each in self.inputs.candidates if objections[each.fingerprint] is None]
+        evidence = self._evidence(wanted)
+        previous = self._previous()
+        contenders = [
+            self._contender(each, objections[each.fingerprint], evidence.get(each.fingerprint), previous)
+            for each in self.inputs.candidates
+        ]
+        chosen = choose(contenders)
+        pages = self._pages(contenders) if self.seconds else {}
+        if chosen is None:
+            raise self._refusal(contenders, list(pages.values()))
+        candidate = next(each for each in wanted if each.fingerprint == chosen.fingerprint)
+        published = self.store.manifest(self.pipeline.name, candidate.fingerprint)
+        manifest = published or self._publish(candidate, chosen, contenders)
+        self._sign(manifest)
+        unchanged = self._promote(manifest) and published is not None
+        if unchanged:
+            self.progress.note(
+                f"unchanged: {manifest.name}@{self.pipeline.channel} is {manifest.fingerprint[:12]}, made of the same"
+                " already"
+            )
+        Workspace(self.pipeline.name, candidate.fingerprint).discard_artifact()
+        return Outcome(manifest, unchanged, self.seconds, pages.get(candidate.fingerprint))
 
-    def _promote(self, store: Store, manifest: Manifest) -> Outcome:
-        """Point the channel to a published artifact, if it still passes the gate and is not pointed to already."""
-        name, wanted = self.pipeline.name, manifest.fingerprint
-        published_now = "publish" in self.seconds
-        self._require_pass(
-            gate.figures_of(manifest.gate.figures), f"{name}@{self.pipeline.channel} was not moved"
+    def _objection(self, candidate: Candidate) -> str | None:
+        """Of several recipes, those that cannot be served where the artifact is to go are not made at all."""
+        if self.pipeline.recipes is None or self.pipeline.serving is None:
+            return None
+        return serving_objection(self.pipeline, self.pipeline.serving, candidate.recipe, self.inputs.facts)
+
+    def _evidence(self, candidates: Sequence[Candidate]) -> dict[str, gate.Evidence]:
+        """What the gate measured of each, by fingerprint; made and measured now where it was not before."""
+        known = {each.fingerprint: recorded(self.store, self.inputs, each) for each in candidates}
+        missing = [each for each in candidates if known[each.fingerprint] is None]
+        if missing:
+            self.store.check_writable(self.pipeline.name)  # before hours are spent
+            check_signer(self.pipeline, self.progress)
+            needs = {
+                each.fingerprint: preflight(
+                    self.pipeline,
+                    each.recipe,
+                    each.engine,
+                    self.inputs.facts,
+                    self.progress,
+                    here=self.address is None,
+                )
+                for each in missing
+            }
+            require_ray()
+            source = self.inputs.source(self.progress)
+            with cluster_at(self.address, self.progress) as cluster:
+                maker = Maker(self.inputs, self.store, cluster, source, self.progress)
+                known |= maker.make_all(missing, needs)
+                self.seconds = maker.seconds
+        return {fingerprint: found for fingerprint, found in known.items() if found}
+
+    def _previous(self) -> tuple[str, gate.Evidence] | None:
+        """What the channel points to now, and what was measured of it."""
+        channel = self.store.channel(self.pipeline.name, self.pipeline.channel)
+        manifest = self.store.manifest(self.pipeline.name, channel.fingerprint) if channel else None
+        return (manifest.fingerprint, gate.from_result(manifest.gate)) if manifest else None
+
+    def _contender(
+        self,
+        candidate: Candidate,
+        objection: str | None,
+        evidence: gate.Evidence | None,
+        previous: tuple[str, gate.Evidence] | None,
+    ) -> Contender:
+        verdict = None
+        if evidence:
+            before = previous[1] if previous and previous[0] != candidate.fingerprint else None
+            verdict = gate.decide(evidence, self._limits(candidate), before)
+        quantized = evidence.details.get("quantize", {}) if evidence else {}
+        return Contender(
+            candidate.label,
+            candidate.fingerprint,
+            int(str(quantized.get("weight_bytes", 0))),
+            evidence,
+            verdict,
+            objection,
         )
-        channel = store.channel(name, self.pipeline.channel)
+
+    def _limits(self, candidate: Candidate) -> dict[str, float]:
+        return gate.limits_of(self.pipeline.gate, candidate.recipe.precision)
+
+    def _refusal(self, contenders: Sequence[Contender], pages: Sequence[Path]) -> VerdictError:
+        hint = "choose a less aggressive recipe, calibrate on more text, or move the limit in gate"
+        if pages:
+            hint += f"; read {', '.join(map(str, pages))}"
+        if len(contenders) == 1:
+            (only,) = contenders
+            name = self.pipeline.name
+            before = self.store.manifest(name, only.fingerprint)
+            left = f"{name}@{self.pipeline.channel} was not moved" if before else "nothing was published"
+            return VerdictError(f"the gate failed, {left}: {only.reason}", hint=hint)
+        told = "; ".join(f"{each.label}: {each.reason}" for each in contenders)
+        return VerdictError(f"none of {len(contenders)} recipes may be published: {told}", hint=hint)
+
+    def _publish(self, candidate: Candidate, chosen: Contender, contenders: Sequence[Contender]) -> Manifest:
+        """Commit what is staged, with the gate's page, a model card and a bill of materials."""
+        staged = self.store.staged(self.pipeline.name, candidate.fingerprint)
+        if staged is None:
+            raise EnvironmentFailure(
+                f"{self.store.label}: what was uploaded of {self.pipeline.name} is gone", hint="run it again"
+            )
+        draft = self._draft(candidate, chosen, contenders)
+        licence = _told(chosen, "licence")
+        with self._timed("publish"), tempfile.TemporaryDirectory() as scratch:
+            extra = Path(scratch)
+            write_provenance(extra, draft, staged, str(licence) if licence else None)
+            if chosen.verdict:
+                gate.write_page(extra / PAGE, draft, chosen.verdict)
+            return self.store.commit(draft, staged, self.progress, extra)
+
+    def _sign(self, manifest: Manifest) -> None:
+        """Sign what is published. A key knows that it has done so; an identity would sign again at every run."""
+        signer = signer_of(self.pipeline)
+        if signer and not (signer.private_key is None and self._identified(manifest)):
+            self.store.sign(manifest.name, manifest.fingerprint, signer, self.progress)
+
+    def _identified(self, manifest: Manifest) -> bool:
+        return any(each.identity for each in self.store.signatures(manifest.name, manifest.fingerprint))
+
+    def _pages(self, contenders: Sequence[Contender]) -> dict[str, Path]:
+        """The gate's page of each that was measured, kept on this machine whether it passed or not."""
+        pages = {}
+        for candidate, contender in zip(self.inputs.candidates, contenders, strict=True):
+            if contender.verdict:
+                path = Workspace(self.pipeline.name, candidate.fingerprint).folder / PAGE
+                gate.write_page(path, self._draft(candidate, contender, contenders), contender.verdict)
+                pages[candidate.fingerprint] = path
+        return pages
+
+    def _draft(
+        self, candidate: Candidate, contender: Contender, contenders: Sequence[Contender]
+    ) -> ManifestDraft:
+        inputs, engine = self.inputs, candidate.engine
+        evidence = contender.evidence or gate.Evidence()
+        passed = contender.verdict is not None and contender.verdict.passed
+        limits = self._limits(candidate)
+        return ManifestDraft(
+            name=self.pipeline.name,
+            fingerprint=candidate.fingerprint,
+            source=documents.Source(model=self.pipeline.source, revision=inputs.revision),
+            recipe=engine.recipe,
+            engine=documents.Engine(name=engine.name, version=engine.version, lock_sha256=engine.lock_sha256),
+            dataset=documents.Dataset(
+                calibration_sha256=inputs.calibration.digest
+                if inputs.calibration and engine.calibrates
+                else None,
+                gate_sha256=inputs.held_out.digest,
+            ),
+            gate=gate.to_result(evidence, limits, passed=passed, digest=inputs.gate_digest),
+            source_bytes=int(str(_told(contender, "source_bytes") or 0)),
+            choice=table(contenders, contender) if self.pipeline.recipes else [],
+        )
+
+    def _promote(self, manifest: Manifest) -> bool:
+        """Point the channel to a published artifact; whether it was pointed to already."""
+        name, wanted = self.pipeline.name, manifest.fingerprint
+        channel = self.store.channel(name, self.pipeline.channel)
         if channel and _rolled_back_from(channel, wanted):
             raise VerdictError(
                 f"{name}@{self.pipeline.channel} was rolled back from this very artifact, {wanted[:12]}",
@@ -99,89 +257,10 @@ class _Run:
                 f" shipfit artifacts promote {name}@{wanted[:12]} {self.pipeline.channel}",
             )
         if channel and channel.fingerprint == wanted:
-            if not published_now:
-                self.progress.note(
-                    f"unchanged: {name}@{self.pipeline.channel} is {wanted[:12]}, made of the same already"
-                )
-            return Outcome(manifest, unchanged=not published_now, seconds=self.seconds)
+            return True
         with self._timed("promote"):
-            store.promote(name, self.pipeline.channel, wanted)
-        return Outcome(manifest, unchanged=False, seconds=self.seconds)
-
-    def _make(self, inputs: Inputs, workspace: Workspace) -> gate.Figures:
-        """Quantize and measure, as far as an earlier run has not done it."""
-        quantized, measured = workspace.finished("quantize"), workspace.finished("gate")
-        if quantized and measured:
-            self.progress.note("quantized and measured by an earlier run")
-            return gate.figures_of(measured)
-        require_ray()
-        ensure(inputs.engine.name, inputs.engine.accelerator, self.progress)
-        with local_cluster(self.progress) as cluster:
-            if quantized:
-                self.progress.note("quantized by an earlier run")
-            else:
-                self._quantize(inputs, workspace, cluster)
-            return self._measure(inputs, workspace, cluster)
-
-    def _quantize(self, inputs: Inputs, workspace: Workspace, cluster: Cluster) -> None:
-        output = workspace.begin_artifact()
-        request = {
-            "recipe": self.pipeline.recipe.model_dump(mode="json"),
-            "source": str(inputs.source.path),
-            "output": str(output),
-            "texts": [str(text) for text in inputs.calibration.texts],
-            **sampling(self.pipeline, "calibration"),
-        }
-        stage = _stage("quantize", "quantizing", inputs.engine.worker, inputs, workspace, cluster, request)
-        with self._timed("quantize"):
-            result = self._run_worker("calibration", stage, inputs, cluster)
-            workspace.keep_artifact(output)
-            workspace.finish("quantize", result)
-
-    def _measure(self, inputs: Inputs, workspace: Workspace, cluster: Cluster) -> gate.Figures:
-        request = {
-            "source": str(inputs.source.path),
-            "artifact": str(workspace.artifact),
-            "texts": [str(text) for text in inputs.held_out.texts],
-            **sampling(self.pipeline, "gate"),
-        }
-        stage = _stage("gate", "measuring the artifact", gate.WORKER, inputs, workspace, cluster, request)
-        with self._timed("gate"):
-            result = self._run_worker("gate", stage, inputs, cluster)
-            workspace.finish("gate", result)
-        return gate.figures_of(result)
-
-    def _run_worker(self, part: Part, stage: Stage, inputs: Inputs, cluster: Cluster) -> dict[str, Any]:
-        try:
-            return cluster.run(stage, inputs.engine.accelerator, self.progress)
-        except WorkerError as error:
-            if error.kind == "TooLittleTextError":
-                raise too_little_text(self.pipeline, part, int(error.detail)) from error
-            raise
-
-    def _require_pass(self, figures: gate.Figures, otherwise: str) -> None:
-        verdict = gate.decide(figures, self.pipeline.gate)
-        if not verdict.passed:
-            raise VerdictError(
-                f"the gate failed, {otherwise}: {'; '.join(verdict.failures)}",
-                hint="choose a less aggressive recipe, calibrate on more text, or move the limit in gate",
-            )
-
-    def _draft(self, inputs: Inputs, figures: gate.Figures) -> ManifestDraft:
-        return ManifestDraft(
-            name=self.pipeline.name,
-            fingerprint=inputs.fingerprint,
-            source=documents.Source(model=self.pipeline.source, revision=inputs.source.revision),
-            recipe=self.pipeline.recipe.model_dump(mode="json"),
-            engine=documents.Engine(
-                name=inputs.engine.name, version=inputs.engine.version, lock_sha256=inputs.engine.lock_sha256
-            ),
-            dataset=documents.Dataset(
-                calibration_sha256=inputs.calibration.digest, gate_sha256=inputs.held_out.digest
-            ),
-            gate=gate.result(figures, self.pipeline.gate),
-            source_bytes=weight_bytes(inputs.source.path),
-        )
+            self.store.promote(name, self.pipeline.channel, wanted, self.progress)
+        return False
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -191,28 +270,12 @@ class _Run:
         self.seconds[stage] = round(time.monotonic() - begun, 1)
 
 
+def _told(contender: Contender, what: str) -> object:
+    """What was recorded of a contender's quantization."""
+    return contender.evidence.details.get("quantize", {}).get(what) if contender.evidence else None
+
+
 def _rolled_back_from(channel: Channel, fingerprint: str) -> bool:
     """Whether somebody took the channel off this artifact: a schedule must not put it back."""
     moves = channel.moves
     return len(moves) > 1 and moves[-1].action == "rollback" and moves[-2].fingerprint == fingerprint
-
-
-def _stage(
-    name: str,
-    doing: str,
-    script: Path,
-    inputs: Inputs,
-    workspace: Workspace,
-    cluster: Cluster,
-    request: dict[str, Any],
-) -> Stage:
-    environment = ensure(inputs.engine.name, inputs.engine.accelerator)
-    return Stage(
-        doing=doing,
-        python=environment.python,
-        script=script,
-        modules=INSIDE,
-        request=request,
-        log=workspace.log(name),
-        threads=cluster.cpus,
-    )

@@ -68,8 +68,11 @@ def _model(deployment: Deployment, plan: Plan, progress: Progress) -> _Model:
         base = deployment.path.parent if deployment.path else None
         snapshot = models.snapshot(deployment.model, base, progress)
         return _Model(snapshot.path, snapshot.revision)
+    signed_by = deployment.artifact_signed_by
+    if signed_by:
+        signed_by = signed_by.with_text(deployment, "artifact_signed_by")
     with open_store(deployment.store, progress) as store:
-        pulled = store.pull(*reference, progress)
+        pulled = store.pull(*reference, progress, signed_by)
     _check_artifact(deployment, plan, pulled.manifest)
     return _Model(pulled.path, pulled.manifest.fingerprint)
 

@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from shipfit.spec.base import Document, Name, Positive, Section
 from shipfit.spec.precision import Precision
+from shipfit.spec.signing import SignedBy
 
 
 class Hardware(Section):
@@ -79,6 +80,9 @@ class Deployment(Document):
     """A published artifact to serve, as `name@channel`; left out, the source model itself is served."""
     store: str | None = None
     """Object store URL of the artifact, such as `s3://models/prod`; left out, the embedded one."""
+    artifact_signed_by: SignedBy | None = None
+    """Whose signature the artifact must bear, whatever the policy in the store says: who can write to the store can
+    change that."""
     kv_cache_dtype: Literal["auto", "fp8"] | None = None
     """Number format of the KV cache; `auto` is the checkpoint's own. Left out: `fp8` only where nothing at hand holds
     the promise with `auto`."""
@@ -114,6 +118,12 @@ class Deployment(Document):
                 f"workload: input_tokens + output_tokens ({self.workload.input_tokens} + {self.workload.output_tokens})"
                 f" exceed promise.context ({self.promise.context}); lower them or raise promise.context"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _only_artifacts_are_signed(self) -> Deployment:
+        if self.artifact_signed_by and self.artifact is None:
+            raise ValueError("artifact_signed_by needs artifact: a source model bears no signature")
         return self
 
     @property

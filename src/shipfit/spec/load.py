@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -161,12 +161,16 @@ def _lower(message: str) -> str:
 
 def _known_keys(kind: Any, location: tuple[str | int, ...]) -> list[str]:
     """The keys that may stand in the section at ``location``."""
-    for part in location:
+    parts = iter(location)
+    for part in parts:
         if isinstance(part, int):
             continue
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)) or part not in kind.model_fields:
             return []
-        kind = _section(kind.model_fields[part].annotation)
+        annotation = kind.model_fields[part].annotation
+        if get_origin(annotation) is dict:
+            next(parts, None)  # a key of the user's own
+        kind = _section(annotation)
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
 
 

@@ -4,13 +4,15 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from shipfit.artifacts import Dataset, Engine, GateResult, ManifestDraft, Source
+from shipfit.artifacts import Dataset, Engine, GateResult, ManifestDraft, Source, Store, open_store
 from shipfit.core.paths import cache_dir
+from shipfit.core.progress import NoProgress
 
 DIGEST = "a" * 64
 
@@ -45,19 +47,33 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_store(tmp_path: Path) -> Iterator[Path]:
     """An embedded store and a cache of this test alone; fails the test if anything of it is left running."""
+    with _folders(tmp_path):
+        yield tmp_path / "data" / "store"
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """An embedded store and a cache of all tests of a module, each of which uses names of its own."""
+    folder = tmp_path_factory.mktemp("shared")
+    with _folders(folder), open_store(None, NoProgress()) as store:
+        yield store
+
+
+@contextmanager
+def _folders(folder: Path) -> Iterator[None]:
     environments = cache_dir("envs")
-    monkeypatch.setenv("SHIPFIT_CACHE_DIR", str(tmp_path / "cache"))
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "envs").symlink_to(environments)  # built once for all tests
-    monkeypatch.setenv("SHIPFIT_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("SHIPFIT_DATA_DIR", str(tmp_path / "data"))
-    yield tmp_path / "data" / "store"
-    deadline = time.monotonic() + 3
-    while left := processes(tmp_path):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+    (folder / "cache").mkdir()
+    (folder / "cache" / "envs").symlink_to(environments)  # built once for all tests
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CACHE", "STATE", "DATA"):
+            patch.setenv(f"SHIPFIT_{name}_DIR", str(folder / name.lower()))
+        yield
+        deadline = time.monotonic() + 5
+        while left := processes(folder):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
 
 
 def processes(folder: Path) -> list[str]:

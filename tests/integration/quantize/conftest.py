@@ -11,7 +11,7 @@ import pytest
 from shipfit.core.process import child_environment
 from shipfit.core.progress import NoProgress
 from shipfit.environments import ensure
-from shipfit.models.bundled import snapshot
+from shipfit.models import bundled
 from shipfit.spec import Pipeline, load
 
 _MAKE = """
@@ -41,6 +41,7 @@ gate:
   dataset: [bundled:alice29]
   samples: 4
   tokens: 32
+  generation: null # a model of two layers says nothing
   {limit}
 store: {store}
 """
@@ -52,7 +53,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny-model")
     python = ensure("llm-compressor").python
     subprocess.run([python, "-c", _MAKE, folder], check=True, env=child_environment(), capture_output=True)
-    for file in snapshot("gemma-3-270m", NoProgress()).path.glob("*token*"):
+    for file in bundled.folder("gemma-3-270m", NoProgress()).glob("*token*"):
         (folder / file.name).symlink_to(file)
     return folder
 

@@ -13,7 +13,7 @@ from shipfit.artifacts import open_store
 from shipfit.core.process import child_environment
 from shipfit.core.progress import NoProgress
 from shipfit.environments import ensure
-from shipfit.models.bundled import snapshot
+from shipfit.models import bundled
 from shipfit.quantize import run_pipeline
 
 pytestmark = pytest.mark.integration
@@ -51,7 +51,7 @@ def in_vllm(model: Path, tmp_path: Path) -> dict[str, Any]:
 
 
 def test_the_source_goes_on_in_vllm_as_in_transformers(tmp_path: Path) -> None:
-    answer = in_vllm(snapshot("gemma-3-270m", NoProgress()).path, tmp_path)
+    answer = in_vllm(bundled.folder("gemma-3-270m", NoProgress()), tmp_path)
     assert answer["ids"] == [2, 17390, 104264, 657]
     assert answer["text"].startswith(" 100 degrees Celsius.")
 

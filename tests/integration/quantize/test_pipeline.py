@@ -81,8 +81,13 @@ def test_a_failed_gate_publishes_nothing_and_says_the_same_at_once_again(
     assert passed.returncode == 0
     assert "starting Ray" not in passed.stderr
     assert len(published(own_folders)) == 1
+    key = own_folders / "team.pem"
+    words = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key]
+    subprocess.run(["openssl", "genpkey", *words], check=True, capture_output=True)
+    spec.write_text(f"{spec.read_text()}signing: {{private_key: team.pem}}\n")
     unchanged = quantize(spec)
     assert json.loads(unchanged.stdout)["unchanged"] is True
+    assert len(list((own_folders / "bucket").rglob("signatures/*.json"))) == 1
 
     make_spec(
         "gated", max_mean_kl=0

@@ -8,7 +8,8 @@ import pytest
 
 from shipfit.artifacts import Manifest, ManifestDraft, Store
 from shipfit.artifacts.address import objects_at
-from shipfit.artifacts.layout import channel_key, manifest_key, upload_prefix
+from shipfit.artifacts.layout import channel_key, manifest_key
+from shipfit.artifacts.manifest import file_key
 from shipfit.artifacts.objects import Objects
 from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.progress import NoProgress
@@ -28,7 +29,7 @@ class Notes(NoProgress):
 
 
 def _key(manifest: Manifest, path: str) -> str:
-    return f"{upload_prefix(manifest.name, manifest.fingerprint, manifest.upload)}/{path}"
+    return file_key(manifest, next(entry for entry in manifest.files if entry.path == path))
 
 
 def _overwrite(objects: Objects, key: str, content: bytes) -> None:
@@ -246,9 +247,7 @@ def test_a_folder_that_cannot_be_published_is_an_input_error(
 
 def test_a_full_disk_is_known_before_anything_is_written(objects: Objects, model: Path, draft: Draft) -> None:
     store = Store(objects, free=lambda: 1000)
-    with pytest.raises(
-        EnvironmentFailure, match="no space left on the disk for the embedded store: 10 MiB are to be"
-    ):
+    with pytest.raises(EnvironmentFailure, match=r"no space left on the disk for .*: 10 MiB are to be"):
         store.publish(model, draft(), QUIET)
     assert [] == store.names()
 
@@ -259,10 +258,10 @@ def test_a_disk_that_fills_meanwhile_is_named(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody there: every write fails
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    free = iter([2**30, 0, 0])
+    free = iter([0])
     store = Store(objects_at("s3://bucket/x"), free=lambda: next(free))
     with pytest.raises(EnvironmentFailure, match="no space left on the disk"):
-        store._publish(model, draft(), QUIET)
+        store.stage(model, "demo", draft().fingerprint, QUIET)
 
 
 def test_a_writable_store_keeps_no_trace_of_the_check(store: Store) -> None:

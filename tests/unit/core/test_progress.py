@@ -13,6 +13,7 @@ from shipfit.core.progress import (
     ProgressStyle,
     TerminalProgress,
     make_progress,
+    named,
 )
 
 
@@ -30,6 +31,33 @@ def test_plain_updates_show_a_share() -> None:
     stream = io.StringIO()
     PlainProgress(stream, interval=0).update("layer 1", 0.1)
     assert stream.getvalue() == "layer 1 (10%)\n"
+
+
+def test_the_end_is_estimated_once_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, now = io.StringIO(), 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = PlainProgress(stream, interval=0)
+    with progress.step("quantize"):
+        now = 5.0
+        progress.update("layer 1", 0.1)
+        now = 60.0
+        progress.update("layer 2", 0.25)
+        now = 600.0
+        progress.update("layer 3", 0.5)
+    assert [line.strip() for line in stream.getvalue().splitlines()[1:4]] == [
+        "layer 1 (10%)",
+        "layer 2 (25%, about 3 min left)",
+        "layer 3 (50%, about 10 min left)",
+    ]
+
+
+def test_work_side_by_side_is_told_apart() -> None:
+    stream = io.StringIO()
+    progress = named(PlainProgress(stream, interval=0), "fp8")
+    with progress.step("quantize"):
+        progress.update("layer 1", 0.5)
+    lines = [re.sub(r"[\d.]+ s", "N s", line) for line in stream.getvalue().splitlines()]
+    assert lines == ["fp8: quantize ...", "fp8: layer 1 (50%)", "fp8: quantize: done in N s"]
 
 
 def test_json_lines_tell_how_a_step_ended() -> None:

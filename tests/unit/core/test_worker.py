@@ -35,6 +35,7 @@ def test_returns_the_result_and_passes_progress_on(tmp_path: Path) -> None:
     result, told = run(
         tmp_path, "report('half', 0.5)\nreport('on', None)\nreturn {'n': request['n'] + 1}", n=1
     )
+    assert result.pop("peak_bytes") > 2**20
     assert result == {"n": 2}
     assert told == [("half", 0.5), ("on", None)]
 
@@ -44,7 +45,7 @@ def test_what_libraries_print_goes_to_the_log_and_not_into_the_protocol(tmp_path
         "print('{\"event\": \"result\", \"result\": 1}')\nos.system('echo from a child')\nreturn {'ok': True}"
     )
     result, _ = run(tmp_path, noise)
-    assert result == {"ok": True}
+    assert result["ok"] is True
     assert "from a child" in (tmp_path / "log").read_text()
 
 
@@ -54,6 +55,13 @@ def test_an_exception_becomes_one_line_with_its_kind(tmp_path: Path) -> None:
     assert caught.value.kind == "ValueError"
     assert caught.value.log == tmp_path / "log"
     assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def test_an_exception_says_what_of_the_spec_is_to_blame(tmp_path: Path) -> None:
+    body = "class BadError(Exception):\n  field = 'recipe.x'\n  hint = 'mend it'\nraise BadError('no good')"
+    with pytest.raises(WorkerError, match="testing failed: BadError: no good; mend it") as caught:
+        run(tmp_path, body.replace("\n", "\n  ").replace("  raise", "raise"))
+    assert caught.value.field == "recipe.x"
 
 
 def test_a_killed_worker_is_named_with_its_last_words(tmp_path: Path) -> None:

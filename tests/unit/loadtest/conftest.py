@@ -89,7 +89,7 @@ def manifest() -> Manifest:
     return Manifest.model_validate(
         {
             "schema_version": 1,
-            "name": "gemma-3-270m-gptq",
+            "name": "gemma-3-270m-gptq-w4a16",
             "fingerprint": digest,
             "source": {"model": "bundled:gemma-3-270m", "revision": "c0ffee"},
             "recipe": {"precision": "gptq-w4a16"},

@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 
-import pytest
-
 from shipfit.artifacts import Manifest
+from shipfit.core.pages import number
 from shipfit.loadtest import Comparison, LoadTestReport, Row
-from shipfit.loadtest.html import number, render, share
+from shipfit.loadtest.html import render
 from shipfit.loadtest.records import RequestRecord
 from shipfit.sizing import Plan
 
@@ -110,23 +109,3 @@ def test_hostile_names_are_text(
     seen = outline(render(report, plan.model_copy(update={"model": evil, "reasons": [evil]})))
     assert 5 == seen.text.count(evil)
     assert "script" not in seen.tags
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"),
-        (0.0712, "0.071"),
-        (1.0, "1.00"),
-        (12.34, "12.3"),
-        (190.4, "190"),
-        (58254, "58,254"),
-        (-12.34, "-12.3"),
-    ],
-)
-def test_numbers_have_three_digits(value: float, text: str) -> None:
-    assert text == number(value)
-
-
-def test_share() -> None:
-    assert "6.67%" == share(2 / 30)

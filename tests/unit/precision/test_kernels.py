@@ -86,7 +86,11 @@ def test_the_kernel_that_vllm_takes(precision: str, name: str, kernel: str) -> N
         ("fp8-w8a8", "MI250", "fp8-w8a8 needs compute capability 9.4 or newer; MI250 has 9.0"),
         ("mxfp4", "T4", "mxfp4 needs compute capability 8.0 or newer"),
         ("bnb-nf4", "A100", "only before 0.28.0; later it takes the plugin vllm-bnb-plugin"),
-        ("gguf-q4_k_m", "A100", "only before 0.24.0; later it takes the plugin vllm-gguf-plugin"),
+        (
+            "gguf-q4_k_m",
+            "A100",
+            "only before 0.24.0; later it takes the plugin vllm-gguf-plugin, or llama.cpp's own server",
+        ),
         ("bf16", "Gaudi-3", "vLLM itself does not serve on Gaudi"),
         ("bf16", "TPU-v6e", "vLLM itself does not serve on TPUs"),
     ],

@@ -1,4 +1,4 @@
-"""The fingerprint: changes with everything that makes or measures an artifact, and with nothing else."""
+"""The fingerprint: changes with everything that makes an artifact, and with nothing else."""
 
 from __future__ import annotations
 
@@ -10,72 +10,75 @@ import pytest
 
 from shipfit.artifacts import fingerprint
 from shipfit.core.errors import InputError
-from shipfit.models import Snapshot
+from shipfit.core.progress import NoProgress
 from shipfit.quantize.datasets import Dataset
 from shipfit.quantize.engines import engine_of
-from shipfit.quantize.inputs import fingerprint_inputs
-from shipfit.spec import Pipeline, load
+from shipfit.quantize.inputs import determining, resolve
+from shipfit.spec import Pipeline, Precision, Recipe, load
 
 
 @pytest.fixture
 def pipeline(repository: Path) -> Pipeline:
-    return load(repository / "pipelines" / "gemma-3-270m-gptq.yaml", Pipeline)
+    return load(repository / "pipelines" / "gemma-3-270m-gptq-w4a16.yaml", Pipeline)
 
 
 def digest(pipeline: Pipeline, **changed: Any) -> str:
+    assert pipeline.recipe
     parts: dict[str, Any] = {
-        "source": Snapshot(Path("/model"), "abc"),
-        "engine": engine_of(pipeline),
+        "revision": "abc",
+        "engine": engine_of(pipeline, pipeline.recipe),
         "calibration": Dataset((), "c"),
-        "held_out": Dataset((), "h"),
         **changed,
     }
-    return fingerprint(fingerprint_inputs(pipeline, **parts))
+    return fingerprint(determining(pipeline, **parts))
 
 
-def test_everything_that_makes_an_artifact_changes_it(pipeline: Pipeline, tmp_path: Path) -> None:
-    script = tmp_path / "worker.py"
-    script.write_text("def main(request, report): ...")
+def edit(pipeline: Pipeline, part: str, **fields: Any) -> Pipeline:
+    return pipeline.model_copy(update={part: getattr(pipeline, part).model_copy(update=fields)})
+
+
+def test_everything_that_makes_an_artifact_changes_it(pipeline: Pipeline) -> None:
+    assert pipeline.recipe
+    engine = engine_of(pipeline, pipeline.recipe)
     changed = [
         digest(pipeline),
-        digest(pipeline, source=Snapshot(Path("/model"), "abd")),
+        digest(pipeline, revision="abd"),
         digest(pipeline, calibration=Dataset((), "d")),
-        digest(pipeline, held_out=Dataset((), "d")),
-        digest(pipeline, engine=replace(engine_of(pipeline), worker=script)),
-        *(digest(edited) for edited in edits(pipeline)),
+        digest(pipeline, engine=replace(engine, name="gptqmodel")),
+        digest(edit(pipeline, "recipe", group_size=64)),
+        digest(edit(pipeline, "recipe", ignore=["lm_head", "re:.*mlp.*"])),
+        digest(edit(pipeline, "calibration", samples=31)),
+        digest(edit(pipeline, "calibration", tokens=255)),
+        digest(edit(pipeline, "calibration", seed=1)),
     ]
     assert len(set(changed)) == len(changed)
 
 
-def edits(pipeline: Pipeline) -> list[Pipeline]:
-    def edit(part: str, **fields: Any) -> Pipeline:
-        return pipeline.model_copy(update={part: getattr(pipeline, part).model_copy(update=fields)})
-
-    return [
-        edit("recipe", group_size=64),
-        edit("recipe", ignore=["lm_head", "re:.*mlp.*"]),
-        edit("calibration", samples=31),
-        edit("calibration", tokens=255),
-        edit("calibration", seed=1),
-        edit("gate", samples=15),
-        edit("gate", seed=1),
-    ]
+def test_what_only_measures_it_or_where_files_lie_does_not(pipeline: Pipeline) -> None:
+    assert digest(pipeline) == digest(edit(pipeline, "gate", max_mean_kl=9.0))
+    assert digest(pipeline) == digest(edit(pipeline, "gate", samples=15))
+    assert digest(pipeline) == digest(pipeline.model_copy(update={"channel": "candidate"}))
 
 
-def test_where_files_lie_and_what_the_limits_are_does_not(pipeline: Pipeline) -> None:
-    looser = pipeline.model_copy(update={"gate": pipeline.gate.model_copy(update={"max_mean_kl": 9.0})})
-    assert digest(pipeline) == digest(looser)
-    assert digest(pipeline) == digest(pipeline, source=Snapshot(Path("/elsewhere"), "abc"))
-    assert digest(pipeline) == digest(pipeline, calibration=Dataset((Path("/text"),), "c"))
+def test_a_setting_spelled_out_at_its_default_is_the_same_artifact(pipeline: Pipeline) -> None:
+    plain = pipeline.model_copy(update={"recipe": Recipe(precision=Precision.GPTQ_W4A16)})
+    spelled = engine_of(plain, plain.all_recipes[0]).recipe
+    assert len(spelled) > 4
+    assert digest(plain) == digest(pipeline.model_copy(update={"recipe": Recipe.model_validate(spelled)}))
 
 
-def test_an_engine_that_does_not_make_the_precision_is_refused_by_field(
-    tmp_path: Path, repository: Path
-) -> None:
+def test_what_needs_no_text_has_the_same_fingerprint_with_any(pipeline: Pipeline) -> None:
+    plain = pipeline.model_copy(update={"recipe": Recipe(precision=Precision.BF16)})
+    assert digest(plain) == digest(plain, calibration=Dataset((), "d"))
+
+
+def test_a_recipe_that_calibrates_without_text_is_refused_by_field(tmp_path: Path) -> None:
     path = tmp_path / "pipeline.yaml"
-    text = (repository / "pipelines" / "gemma-3-270m-gptq.yaml").read_text()
-    path.write_text(text.replace("gptq-w4a16\n", "nvfp4\n", 1))
+    path.write_text(
+        "apiVersion: shipfit/v1\nkind: Pipeline\nname: x\nsource: bundled:gemma-3-270m\n"
+        "recipe: {precision: gptq-w4a16}\ngate: {dataset: [bundled:alice29]}\n"
+    )
     with pytest.raises(
-        InputError, match=r"pipeline.yaml:8: recipe.precision: llm-compressor does not make nvfp4"
+        InputError, match=r"calibration: is missing, and llm-compressor calibrates for gptq-w4a16"
     ):
-        engine_of(load(path, Pipeline))
+        resolve(load(path, Pipeline), NoProgress())

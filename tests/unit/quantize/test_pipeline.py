@@ -35,7 +35,7 @@ def test_a_schedule_does_not_put_back_what_was_rolled_back(moves, expected: bool
 
 
 def test_a_source_that_is_not_there_names_the_line_of_the_pipeline(repository: Path, tmp_path: Path) -> None:
-    text = (repository / "pipelines" / "gemma-3-270m-gptq.yaml").read_text()
+    text = (repository / "pipelines" / "gemma-3-270m-gptq-w4a16.yaml").read_text()
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").write_text("some words\n" * 10_000)
     text = text.replace("bundled:gemma-3-270m", "bundled:gemma-4")

@@ -103,9 +103,25 @@ def test_a_workload_must_fit_the_promise(tmp_path: Path) -> None:
     assert "(1000 + 25) exceed promise.context (1024)" in complaint(tmp_path, DEPLOYMENT + workload)
 
 
-def test_calibration_and_gate_never_share_a_document(tmp_path: Path) -> None:
-    line = complaint(tmp_path, PIPELINE.replace("b.txt", "a.txt"), Pipeline)
-    assert "gate.dataset and calibration.dataset share a.txt" in line
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("recipe:", "choose: least-loss-that-fits\nrecipe:"), "recipes and choose belong together"),
+        (
+            ("recipe:", "recipes: [{precision: bf16}, {precision: fp16}]\nrecipe:"),
+            "name either recipe, or recipes",
+        ),
+    ],
+)
+def test_a_pipeline_has_one_recipe_or_a_choice(tmp_path: Path, change, words: str) -> None:
+    assert words in complaint(tmp_path, PIPELINE.replace(*change), Pipeline)
+
+
+def test_a_choice_says_what_is_to_fit(tmp_path: Path) -> None:
+    recipes = "recipes: [{precision: bf16}, {precision: fp16}]\nchoose: least-loss-that-fits\n"
+    start = PIPELINE.index("recipe:")
+    end = PIPELINE.index("calibration:")
+    assert "needs serving" in complaint(tmp_path, PIPELINE[:start] + recipes + PIPELINE[end:], Pipeline)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +177,7 @@ def test_whatever_stands_in_a_field_is_read_or_refused_in_one_line(
     [
         ("deploy/*/*.yaml", Deployment),
         ("deploy/prices.example.yaml", PriceList),
-        ("pipelines/**/*.yaml", Pipeline),
+        ("pipelines/*.yaml", Pipeline),
     ],
 )
 def test_every_file_that_ships_is_valid(repository: Path, pattern: str, kind: type[Document]) -> None:

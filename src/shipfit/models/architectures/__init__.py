@@ -50,6 +50,7 @@ def read_config(config: Mapping[str, Any], name: str, source: str) -> ModelFacts
         name=name,
         source=source,
         architecture=architecture,
+        model_type=str(config.get("model_type", "")),
         layers=draft.layers,
         hidden=draft.hidden,
         heads=draft.heads,

@@ -16,7 +16,6 @@ from shipfit.core.paths import cache_dir
 from shipfit.core.progress import Progress
 from shipfit.core.worker import run_worker
 from shipfit.environments import declaration, ensure
-from shipfit.models.snapshot import Snapshot
 
 NAMES = ("gemma-3-270m",)
 """The models that shipfit brings: ``bundled:NAME``."""
@@ -25,26 +24,37 @@ _ENVIRONMENT = "bundled"
 _WORKER = Path(__file__).with_name("worker.py")
 
 
-def snapshot(name: str, progress: Progress) -> Snapshot:
+def folder(name: str, progress: Progress) -> Path:
     """The bundled model as a folder in the cache; made on first use (about 40 s and 550 MB).
 
     Raises:
         InputError: there is no bundled model of that name.
         EnvironmentFailure: making it failed.
     """
-    if name not in NAMES:
-        raise InputError(f"no bundled model is called {name!r}", hint=f"there is: {', '.join(NAMES)}")
-    revision = _revision()
-    folder = cache_dir("models") / f"{name}-{revision}"
-    if folder.exists():
-        return Snapshot(folder, revision)
+    path = cache_dir("models") / f"{name}-{revision(name)}"
+    if path.exists():
+        return path
     with locks.exclusive(
-        folder.with_suffix(".lock"),
+        path.with_suffix(".lock"),
         on_wait=lambda: progress.note(f"waiting for another shipfit that makes {name}"),
     ):
-        if not folder.exists():
-            _make(name, folder, progress)
-    return Snapshot(folder, revision)
+        if not path.exists():
+            _make(name, path, progress)
+    return path
+
+
+def revision(name: str) -> str:
+    """Digest of all that determines the files: the locked packages, which hold the weights, and the worker.
+
+    Raises:
+        InputError: there is no bundled model of that name.
+    """
+    if name not in NAMES:
+        raise InputError(f"no bundled model is called {name!r}", hint=f"there is: {', '.join(NAMES)}")
+    digest = hashlib.sha256()
+    for path in (declaration(_ENVIRONMENT).lock("cpu"), _WORKER):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _make(name: str, folder: Path, progress: Progress) -> None:
@@ -64,11 +74,3 @@ def _make(name: str, folder: Path, progress: Progress) -> None:
         )
     model.rename(folder)
     shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _revision() -> str:
-    """Digest of all that determines the files: the locked packages, which hold the weights, and the worker."""
-    digest = hashlib.sha256()
-    for path in (declaration(_ENVIRONMENT).lock("cpu"), _WORKER):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]

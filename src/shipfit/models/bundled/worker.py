@@ -21,6 +21,17 @@ Report = Callable[[str, float | None], None]
 # Kinds of token in a GGUF (gguf.TokenType).
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 
+CARD = """\
+---
+license: gemma
+base_model: google/gemma-3-270m
+---
+Gemma 3 270M, dequantized from GGUF Q4_K_M to bf16: it has lost once already what 4 bits lose.
+
+Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms.
+"""
+"""The model's README.md; the notice is the one that the terms ask for."""
+
 CHECK_TEXT, CHECK_IDS = "Water boils at", [2, 17390, 104264, 657]
 
 
@@ -38,6 +49,7 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
         save_tokenizer(output, facts, report)
         report("dequantizing", 0.8)
         save_model(output, reader, facts)
+        (output / "README.md").write_text(CARD, encoding="utf-8")
     return {"bytes": sum(file.stat().st_size for file in output.iterdir())}
 
 

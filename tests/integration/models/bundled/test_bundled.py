@@ -10,7 +10,7 @@ import pytest
 from shipfit.core.process import child_environment
 from shipfit.core.progress import NoProgress
 from shipfit.environments import ensure
-from shipfit.models.bundled import snapshot
+from shipfit.models import bundled
 
 pytestmark = pytest.mark.integration
 
@@ -30,10 +30,10 @@ print(json.dumps({
 
 
 def test_the_model_goes_on_as_it_should() -> None:
-    folder = snapshot("gemma-3-270m", NoProgress()).path
+    model = bundled.folder("gemma-3-270m", NoProgress())
     python = ensure("bundled").python
     done = subprocess.run(
-        [python, "-c", _SCRIPT, folder], capture_output=True, text=True, check=True, env=child_environment()
+        [python, "-c", _SCRIPT, model], capture_output=True, text=True, check=True, env=child_environment()
     )
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer["ids"] == [2, 17390, 104264, 657]
@@ -44,7 +44,7 @@ def test_the_model_goes_on_as_it_should() -> None:
 
 
 def test_a_second_call_makes_nothing() -> None:
-    first = snapshot("gemma-3-270m", NoProgress())
-    made = (first.path / "config.json").stat().st_mtime_ns
-    assert snapshot("gemma-3-270m", NoProgress()) == first
-    assert (first.path / "config.json").stat().st_mtime_ns == made
+    first = bundled.folder("gemma-3-270m", NoProgress())
+    made = (first / "config.json").stat().st_mtime_ns
+    assert bundled.folder("gemma-3-270m", NoProgress()) == first
+    assert (first / "config.json").stat().st_mtime_ns == made

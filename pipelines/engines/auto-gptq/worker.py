@@ -1,0 +1,93 @@
+"""Quantizes a model with AutoGPTQ, on CUDA. shipfit runs it with this engine's own Python (``shipfit.core.launcher``).
+
+Request: ``source`` and ``output`` (folders), ``documents``, ``samples``, ``tokens``, ``seed``, ``recipe``
+(``group_size``, ``symmetric``, ``act_order``). Result: ``versions``, ``samples``, ``tokens``, ``layers``, ``faults``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from auto_gptq import AutoGPTQForCausalLM, BaseQuantizeConfig
+from shipfit_legacy import legacy_view
+from shipfit_packed import faults, finish
+from shipfit_samples import sample_windows
+from transformers import AutoConfig, AutoTokenizer
+
+Report = Callable[[str, float | None], None]
+
+BATCH = 8
+"""Samples in one pass through a layer."""
+
+# Shares of the whole time: loading, then the layers, then saving.
+LOADED, QUANTIZED = 0.1, 0.95
+
+
+def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Quantize ``request["source"]`` into ``request["output"]``, an existing empty folder."""
+    source, output, recipe = Path(request["source"]), Path(request["output"]), request["recipe"]
+    torch.manual_seed(request["seed"])
+    settings = BaseQuantizeConfig(
+        bits=4,
+        group_size=recipe["group_size"],
+        sym=recipe["symmetric"],
+        desc_act=recipe["act_order"],
+    )
+    with tempfile.TemporaryDirectory(dir=output.parent) as view:
+        readable = legacy_view(source, Path(view))
+        report("reading the calibration text", 0.0)
+        tokenizer = AutoTokenizer.from_pretrained(readable)
+        windows = sample_windows(
+            tokenizer, request["documents"], request["samples"], request["tokens"], request["seed"]
+        )
+        report("loading the model", 0.05)
+        model = AutoGPTQForCausalLM.from_pretrained(
+            str(readable),
+            settings,
+            torch_dtype=AutoConfig.from_pretrained(readable).torch_dtype or torch.float16,
+        )
+        expected = quantized_layers(model)
+        follow_layers(report)
+        samples = [{"input_ids": window.ids, "attention_mask": [1] * len(window.ids)} for window in windows]
+        model.quantize(samples, batch_size=BATCH)
+        report("saving", QUANTIZED)
+        model.save_quantized(str(output))
+    finish(source, output, {**settings.to_dict(), "model_name_or_path": None, "model_file_base_name": None})
+    return {
+        "versions": {name: version(name) for name in ("auto-gptq", "transformers", "torch")},
+        "samples": len(samples),
+        "tokens": sum(len(window.ids) for window in windows),
+        "layers": len(expected),
+        "faults": faults(output, expected),
+    }
+
+
+def quantized_layers(model: Any) -> list[str]:
+    """Names of what the engine means to quantize: the linear layers of the decoder."""
+    return [
+        name
+        for name, module in model.model.named_modules()
+        if isinstance(module, torch.nn.Linear) and name.startswith(f"{model.layers_block_name}.")
+    ]
+
+
+def follow_layers(report: Report) -> None:
+    """Report each layer of the model when its quantization begins: the engine tells of it in its log."""
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            begun = re.fullmatch(r"Start quantizing layer (\d+)/(\d+)", record.getMessage())
+            if begun:
+                number, total = map(int, begun.groups())
+                report(f"layer {number} of {total}", LOADED + (QUANTIZED - LOADED) * (number - 1) / total)
+
+    log = logging.getLogger("auto_gptq")
+    log.setLevel(logging.INFO)
+    log.addHandler(Heard())

@@ -1,0 +1,153 @@
+"""Files that a node lacks: carried by the driver, read from where the driver read them, or staged in the store."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shipfit.artifacts import open_store
+from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
+from shipfit.core.progress import Progress
+from shipfit.core.units import MIB
+from shipfit.models import folder, parse
+
+CARRIED_MOST = 500 * MIB
+"""Bytes that the driver carries for one input; more belongs into an object store."""
+
+_UPLOAD = ".upload"
+"""In an artifact's folder: the id of the upload that has the same files. Hidden files are not uploaded."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A file or a folder that came with the stage itself.
+
+    Attributes:
+        files: content by path below it; a file alone has the path ".".
+    """
+
+    files: dict[str, bytes]
+
+    def bring(self, path: Path, progress: Progress) -> None:  # noqa: ARG002
+        """Write it at ``path``."""
+        if path.exists():
+            return
+        unfinished = path.with_name(f".{path.name}.unfinished")
+        try:
+            _remove(unfinished)
+            for name, content in self.files.items():
+                file = unfinished / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+            unfinished.rename(path)
+        except OSError as error:
+            raise from_os_error(error, f"bringing {path.name}") from error
+
+
+def carried(path: Path) -> Carried:
+    """A file or folder of this machine, to be carried to a node.
+
+    Raises:
+        InputError: it is too large for that.
+        EnvironmentFailure: it cannot be read.
+    """
+    try:
+        files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+        total = sum(file.stat().st_size for file in files)
+        if total > CARRIED_MOST:
+            raise InputError(
+                f"{path} has {total / MIB:,.0f} MiB, too much to send it along to the nodes of a cluster",
+                hint="put it into an object store and name its URL",
+            )
+        return Carried({str(file.relative_to(path)): file.read_bytes() for file in files})
+    except OSError as error:
+        raise from_os_error(error, f"reading {path.name}") from error
+
+
+@dataclass(frozen=True)
+class Model:
+    """A source model, fetched by the node itself.
+
+    Attributes:
+        text: as in a spec's ``source``.
+        base: the folder that a relative path is seen from.
+        revision: its exact content.
+    """
+
+    text: str
+    base: Path | None
+    revision: str
+
+    def bring(self, path: Path, progress: Progress) -> None:
+        """Fetch it; it comes to lie at ``path`` because the nodes of a cluster are alike."""
+        if path.exists():
+            return
+        found = folder(self.text, self.base, self.revision, progress)
+        if found != path:
+            raise EnvironmentFailure(
+                f"this node keeps {self.text} at {found}, the driver at {path}",
+                hint="set SHIPFIT_CACHE_DIR to the same folder on every node",
+            )
+
+
+def model(text: str, base: Path | None, revision: str) -> Model | None:
+    """The origin of a source model; None for a folder of the driver's machine, which no reference can fetch.
+
+    Args:
+        text: as in a spec's ``source``.
+        base: the folder that a relative path is seen from.
+        revision: its exact content.
+    """
+    return None if parse(text, base).kind == "local" else Model(text, base, revision)
+
+
+@dataclass(frozen=True)
+class InStore:
+    """An artifact's files in the store before they are committed: how one node's output is another's input.
+
+    Attributes:
+        store: its URL; None for the embedded one, which is this machine's alone.
+        name: of the artifact.
+        fingerprint: of the artifact.
+    """
+
+    store: str | None
+    name: str
+    fingerprint: str
+
+    def keep(self, path: Path, progress: Progress) -> dict[str, Any]:
+        """Upload a folder; what finds it again is in the answer."""
+        with open_store(self.store, progress) as store:
+            staged = store.stage(path, self.name, self.fingerprint, progress)
+        (path / _UPLOAD).write_text(staged.upload)
+        return staged.model_dump(mode="json")
+
+    def bring(self, path: Path, progress: Progress) -> None:
+        """Download what was uploaded last, unless the folder is what was uploaded."""
+        with open_store(self.store, progress) as store:
+            staged = store.staged(self.name, self.fingerprint)
+            if staged is None:
+                raise EnvironmentFailure(f"{store.label}: nothing is uploaded of {self.name}")
+            held = _upload_of(path)
+            if held != staged.upload:
+                if held:  # of an earlier attempt, which may have had other files
+                    shutil.rmtree(path)
+                store.fetch_staged(staged, path, progress)
+                (path / _UPLOAD).write_text(staged.upload)
+
+
+def _upload_of(folder: Path) -> str | None:
+    """The upload that a folder holds whole; None if it holds none, or not yet."""
+    try:
+        return (folder / _UPLOAD).read_text()
+    except OSError:
+        return None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

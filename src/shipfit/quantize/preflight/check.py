@@ -1,0 +1,169 @@
+"""The preflight of one recipe: what it needs beside what there is, and every reason not to begin."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from shipfit.core.errors import EnvironmentFailure, InputError
+from shipfit.core.paths import cache_dir, state_dir
+from shipfit.core.progress import Progress
+from shipfit.core.units import GIB
+from shipfit.environments import Accelerator
+from shipfit.hardware import CPU, gpu
+from shipfit.models import ModelFacts
+from shipfit.quantize.engines import Engine
+from shipfit.quantize.preflight.calibration import Needs, baseline_bytes, needs
+from shipfit.quantize.preflight.serving import serving_objection
+from shipfit.spec import Pipeline, Recipe, locate
+
+_TOKENS_AN_EXPERT = 64
+"""Calibration tokens that each expert should see on average; with fewer, some see none at all."""
+
+
+def preflight(
+    pipeline: Pipeline,
+    recipe: Recipe,
+    engine: Engine,
+    facts: ModelFacts,
+    progress: Progress,
+    *,
+    here: bool,
+) -> Needs:
+    """Check one recipe of a pipeline, and say what it will take.
+
+    Memory is checked by the cluster, which knows its nodes.
+
+    Args:
+        pipeline: the spec.
+        recipe: one of its recipes.
+        engine: that makes it.
+        facts: of the source.
+        progress: told what it will take.
+        here: whether all of it happens on this machine, so that its disks count.
+
+    Raises:
+        InputError: the source, the recipe or the calibration cannot go together, or not be served as asked.
+        EnvironmentFailure: this machine has too little disk.
+    """
+    check_model(pipeline, recipe, engine, facts)
+    check_samples(pipeline, engine, facts, progress)
+    if pipeline.gate.tasks and engine.declared.writes == "gguf":
+        raise InputError(
+            f"cannot be run on what {engine.name} writes",
+            hint="leave them out; the gate's other measurements hold",
+            where=locate(pipeline, "gate", "tasks"),
+            field="gate.tasks",
+        )
+    if (
+        pipeline.serving and pipeline.recipes is None
+    ):  # of several, those that do not fit are left out and told of
+        objection = serving_objection(pipeline, pipeline.serving, recipe, facts)
+        if objection:
+            raise InputError(
+                f"an artifact in {recipe.precision} could not be served there: {objection}",
+                hint="choose another recipe or other hardware",
+                where=locate(pipeline, "serving"),
+                field="serving",
+            )
+    on_gpu = engine.accelerator is Accelerator.CUDA
+    needed = needs(
+        facts, engine, pipeline.calibration, None if on_gpu else gpu(CPU).tflops["bf16"], gpu=on_gpu
+    )
+    if here:
+        _require_room(pipeline, needed, facts)
+    progress.note(_said(engine, needed))
+    return needed
+
+
+def _require_room(pipeline: Pipeline, needed: Needs, facts: ModelFacts) -> None:
+    _require_disk("the artifact", needed.disk_gib, state_dir("pipelines"), "SHIPFIT_STATE_DIR")
+    baseline = baseline_bytes(facts, pipeline.gate) / GIB
+    _require_disk("what the gate keeps of the source", baseline, cache_dir("baselines"), "SHIPFIT_CACHE_DIR")
+
+
+def check_model(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: ModelFacts) -> None:
+    """Refuse a source that the engine does not know, that is quantized already, or whose matrices have other widths.
+
+    Raises:
+        InputError: names file, line and field.
+    """
+    known = engine.declared.model_types
+    if known is not None and facts.model_type not in known:
+        raise InputError(
+            f"{engine.name} does not know {facts.model_type}, the model type of {pipeline.source}",
+            hint=f"use another engine; it knows: {', '.join(known)}",
+            where=locate(pipeline, "source"),
+            field="source",
+        )
+    if facts.quantization and recipe.precision.value not in ("bf16", "fp16"):
+        raise InputError(
+            f"{pipeline.source} is quantized already ({facts.quantization.method})",
+            hint="name the model that it was made from",
+            where=locate(pipeline, "source"),
+            field="source",
+        )
+    group = engine.recipe.get("group_size")
+    if isinstance(group, int) and group > 0:
+        for weight in facts.weights:
+            if weight.quantized and weight.columns % group:
+                raise InputError(
+                    f"{weight.name} has {weight.columns} inputs, which groups of {group} do not divide",
+                    hint="choose group_size: -1, or ignore that layer",
+                    where=locate(pipeline, *_at(pipeline, recipe)),
+                    field="recipe.group_size",
+                )
+
+
+def check_samples(pipeline: Pipeline, engine: Engine, facts: ModelFacts, progress: Progress) -> None:
+    """Refuse samples longer than the model's context; warn where experts will see too little of them.
+
+    Raises:
+        InputError: names file, line and field.
+    """
+    longest = facts.max_position_embeddings
+    calibration = pipeline.calibration
+    for part, tokens in (
+        ("calibration", calibration.tokens if calibration else 0),
+        ("gate", pipeline.gate.tokens),
+    ):
+        if tokens > longest:
+            raise InputError(
+                f"is {tokens:,}, and {pipeline.source} holds {longest:,} tokens",
+                hint="lower it",
+                where=locate(pipeline, part, "tokens"),
+                field=f"{part}.tokens",
+            )
+    if facts.experts and engine.calibrates and calibration:
+        tokens = calibration.samples * calibration.tokens
+        each = tokens * facts.experts.per_token / facts.experts.count
+        if each < _TOKENS_AN_EXPERT:
+            progress.note(
+                f"each of {facts.experts.count} experts will see about {each:,.0f} calibration tokens, and some perhaps"
+                f" none: {_TOKENS_AN_EXPERT * facts.experts.count // facts.experts.per_token:,} tokens in all are wise"
+            )
+
+
+def _require_disk(what: str, gib: float, folder: Path, variable: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if gib * GIB > free:
+        raise EnvironmentFailure(
+            f"{what} takes about {gib:,.1f} GiB, and {free / GIB:,.1f} are free in {folder}",
+            hint=f"free some, or set {variable} to another disk",
+        )
+
+
+def _said(engine: Engine, needed: Needs) -> str:
+    parts = [f"{needed.host_gib:,.1f} GiB of memory"]
+    if needed.gpu_gib:
+        parts.append(f"{needed.gpu_gib:,.1f} GiB of a GPU")
+    parts.append(f"{needed.disk_gib:,.2f} GiB of disk")
+    if needed.seconds:
+        parts.append(
+            f"{needed.seconds / 60:,.0f} min" if needed.seconds >= 90 else f"{needed.seconds:,.0f} s"
+        )
+    return f"{engine.name} {engine.recipe['precision']} will take about {', '.join(parts)}"
+
+
+def _at(pipeline: Pipeline, recipe: Recipe) -> tuple[str | int, ...]:
+    return ("recipes", pipeline.recipes.index(recipe)) if pipeline.recipes else ("recipe",)

@@ -1,0 +1,16 @@
+"""Which models the deployments of this machine serve now."""
+
+from __future__ import annotations
+
+from shipfit.core.paths import state_dir
+from shipfit.serve.folder import Folder
+
+
+def served_revisions() -> dict[str, str]:
+    """By revision (an artifact's fingerprint, where one is served), which deployment here runs it."""
+    served = {}
+    for path in sorted(state_dir("deployments").iterdir()):
+        launch, status = Folder(path).launch(), Folder(path).status()
+        if launch and status and status.supervisor.leader_lives():
+            served[launch.revision] = f"deployment {launch.name} on this machine"
+    return served

@@ -1,0 +1,131 @@
+"""Stages as tasks of real Rays: one of this machine alone, and clusters of several nodes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shipfit.core.errors import EnvironmentFailure
+from shipfit.core.progress import NoProgress
+from shipfit.core.worker import WorkerError
+from shipfit.quantize.cluster import cluster_at
+from shipfit.quantize.cluster.transfer import InStore
+from shipfit.quantize.stages import Needs, Stage
+
+from .conftest import Nodes, wait_until
+
+pytestmark = pytest.mark.integration
+
+Make = Callable[..., Stage]
+
+
+@dataclass
+class Heard(NoProgress):
+    """Keeps what was said."""
+
+    said: list[str] = field(default_factory=list)
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        self.said.append(text)
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def pids(started: Path) -> list[int]:
+    return [int(line.split()[0]) for line in started.read_text().splitlines()] if started.exists() else []
+
+
+def test_a_stage_on_this_machine_alone(make_stage: Make, tmp_path: Path, own_folders: Path) -> None:
+    heard, started = Heard(), str(tmp_path / "started")
+    with cluster_at(None, heard) as cluster:
+        assert "1" == cluster.run(make_stage({"started": started}), heard)["threads"]
+        assert "at work" in heard.said
+
+        smaller = make_stage({"started": started, "batch": 8, "fail_above": 2})
+        cluster.run(smaller, heard)
+        assert "testing: out of memory; again with a batch of 2" in heard.said
+        assert ["8", "4", "2"] == [line.split()[1] for line in Path(started).read_text().splitlines()[1:]]
+
+        with pytest.raises(WorkerError, match="testing failed: the worker was killed by SIGKILL"):
+            cluster.run(make_stage({"started": started, "kill": True}), heard)
+        assert 5 == len(pids(Path(started)))  # not tried again
+
+        with pytest.raises(EnvironmentFailure, match="testing needs 1 CPU and 1 GPU, and this machine has"):
+            cluster.run(make_stage({"started": started}, needs=Needs(cpus=1, gpus=1)), heard)
+
+
+def test_stages_wait_for_room_and_outlive_a_lost_node(
+    nodes: Nodes, make_stage: Make, tmp_path: Path, own_folders: Path
+) -> None:
+    started, hold, output = tmp_path / "started", tmp_path / "hold", tmp_path / "artifact"
+    hold.touch()
+    heard = Heard()
+    with cluster_at("auto", heard) as cluster, ThreadPoolExecutor() as pool:
+        stage = make_stage({"started": str(started), "hold": str(hold), "output": str(output)}, output=output)
+        future = pool.submit(cluster.run, stage, heard)
+        wait_until(
+            lambda: any(text.startswith("waiting for 1 CPU; the largest node has") for text in heard.said)
+        )
+        first = nodes.add()
+        wait_until(lambda: pids(started))
+
+        (engine,) = pids(started)
+        (output / "of the first try").touch()
+        nodes.add()
+        nodes.kill_raylet(first)
+        wait_until(lambda: not psutil.pid_exists(engine))
+        wait_until(lambda: len(pids(started)) == 2)
+        assert any("try 2 of 4" in text for text in heard.said)
+        hold.unlink()
+        assert pids(started)[1] == future.result(60)["pid"]
+        assert ["weights"] == [file.name for file in output.iterdir()]
+
+        # Two at once where there is room for one: both get their turn.
+        both = [pool.submit(cluster.run, make_stage({"started": str(started)}), heard) for _ in range(2)]
+        assert 2 == len({each.result(60)["pid"] for each in both})
+
+        hold.touch()
+        cancelled = pool.submit(cluster.run, make_stage({"started": str(started), "hold": str(hold)}), heard)
+        wait_until(lambda: len(pids(started)) == 5)
+        cluster.cancel()
+        with pytest.raises(KeyboardInterrupt):
+            cancelled.result(30)
+        wait_until(lambda: not psutil.pid_exists(pids(started)[4]), 5)
+
+
+def test_what_a_node_lacks_is_brought_there(
+    nodes: Nodes, make_stage: Make, tmp_path: Path, own_folders: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a node folders of its own: run it by sudo, or in a container")
+    apart, bucket = tmp_path / "apart", tmp_path / "bucket"
+    output, text = apart / "artifact", apart / "text"
+    for folder in (apart, bucket):
+        folder.mkdir()
+    text.write_text("carried along")
+    nodes.add(apart=apart)
+    heard, kept = Heard(), InStore(bucket.as_uri(), "demo", "0" * 64)
+    with cluster_at("auto", heard) as cluster:
+        stage = make_stage(
+            {"started": str(tmp_path / "started"), "input": str(text), "output": str(output)},
+            inputs={text: None},
+            output=output,
+            keeper=kept,
+            log=apart / "stage.log",
+        )
+        result = cluster.run(stage, heard)
+        assert "carried along" in heard.said
+        assert ["weights"] == [file["path"] for file in result["kept"]["files"]]
+        assert not output.exists()
+        assert (apart / "stage.log").exists()
+
+        # And what that node made is brought to this one.
+        kept.bring(output, NoProgress())
+        assert "whole" == (output / "weights").read_text()

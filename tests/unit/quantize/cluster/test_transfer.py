@@ -1,0 +1,55 @@
+"""Files that a node lacks: what is carried arrives whole, and what differs is replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shipfit.core.errors import EnvironmentFailure, InputError
+from shipfit.core.progress import NoProgress
+from shipfit.quantize.cluster import transfer
+from shipfit.quantize.cluster.transfer import InStore, carried, model
+
+
+def test_a_file_and_a_folder_are_carried(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    (folder / "parts").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "parts" / "a.bin").write_bytes(b"\0\1")
+    for source in (folder, folder / "config.json"):
+        target = tmp_path / "there" / source.name
+        target.parent.mkdir(exist_ok=True)
+        carried(source).bring(target, NoProgress())
+        assert carried(source) == carried(target)
+    assert ["config.json", "model"] == sorted(file.name for file in (tmp_path / "there").iterdir())
+
+
+def test_what_is_too_large_to_carry_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "CARRIED_MOST", 1)
+    (tmp_path / "text").write_text("long")
+    with pytest.raises(InputError, match="too much to send it along"):
+        carried(tmp_path / "text")
+
+
+def test_a_folder_of_this_machine_is_no_model_that_a_node_can_fetch(tmp_path: Path) -> None:
+    assert model("./tiny", tmp_path, "0" * 40) is None
+    assert model("org/name", tmp_path, "0" * 40) is not None
+
+
+def test_an_output_of_another_attempt_is_replaced(tmp_path: Path) -> None:
+    bucket = tmp_path / "bucket"
+    bucket.mkdir()
+    output = InStore(bucket.as_uri(), "demo", "0" * 64)
+    with pytest.raises(EnvironmentFailure, match="nothing is uploaded of demo"):
+        output.bring(tmp_path / "early", NoProgress())
+    for attempt in ("first", "second"):
+        made = tmp_path / attempt
+        made.mkdir()
+        (made / f"{attempt}.safetensors").write_text(attempt)
+        assert [f"{attempt}.safetensors"] == [
+            file["path"] for file in output.keep(made, NoProgress())["files"]
+        ]
+        for folder in (tmp_path / "elsewhere", made):
+            output.bring(folder, NoProgress())
+            assert [f"{attempt}.safetensors"] == [file.name for file in folder.glob("*.safetensors")]

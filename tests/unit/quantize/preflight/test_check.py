@@ -1,0 +1,135 @@
+"""What is refused before any work, each in one line with file, line and field."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shipfit.core.errors import EnvironmentFailure, InputError
+from shipfit.core.progress import NoProgress
+from shipfit.models import load_facts
+from shipfit.quantize.engines import engine_of
+from shipfit.quantize.preflight import preflight
+from shipfit.spec import Pipeline, load
+
+_SPEC = """\
+apiVersion: shipfit/v1
+kind: Pipeline
+name: x
+source: {source}
+recipe: {recipe}
+calibration: {{dataset: [bundled:lcet10], samples: {samples}, tokens: {tokens}}}
+gate: {{dataset: [bundled:alice29], samples: 8, tokens: {gate_tokens}{gate}}}
+{more}
+"""
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Callable[..., list[str]]:
+    """Runs the preflight of a pipeline; what it said."""
+
+    def check(
+        recipe: str = "{precision: gptq-w4a16}",
+        source: str = "meta-llama/Llama-3.1-8B-Instruct",
+        samples: int = 64,
+        tokens: int = 512,
+        gate_tokens: int = 512,
+        gate: str = "",
+        more: str = "",
+    ) -> list[str]:
+        path = tmp_path / "x.yaml"
+        path.write_text(
+            _SPEC.format(
+                recipe=recipe,
+                source=source,
+                samples=samples,
+                tokens=tokens,
+                gate_tokens=gate_tokens,
+                gate=gate,
+                more=more,
+            )
+        )
+        pipeline = load(path, Pipeline)
+        said: list[str] = []
+        progress = NoProgress()
+        progress.note = said.append  # type: ignore[method-assign]
+        recipe_of = pipeline.all_recipes[0]
+        facts = load_facts(pipeline.source)
+        preflight(pipeline, recipe_of, engine_of(pipeline, recipe_of), facts, progress, here=True)
+        return said
+
+    return check
+
+
+def test_what_will_be_taken_is_said_before_it_is(checked: Callable[..., list[str]]) -> None:
+    (line,) = checked()
+    assert line.startswith("llm-compressor gptq-w4a16 will take about ")
+    assert " GiB of memory, " in line
+    assert line.endswith(" min")
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (
+            {"tokens": 200_000},
+            r"x.yaml:6: calibration.tokens: is 200,000, and meta-llama/.* holds 131,072 tokens",
+        ),
+        ({"gate_tokens": 200_000}, r"x.yaml:7: gate.tokens: is 200,000, and meta-llama"),
+        (
+            {"source": "bundled:gemma-3-270m", "recipe": "{precision: awq-w4a16, engine: autoawq}"},
+            r"x.yaml:4: source: autoawq does not know gemma3_text, .*use another engine; it knows: .*llama",
+        ),
+        (
+            {"source": "RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w4a16"},
+            r"x.yaml:4: source: RedHatAI/.* is quantized already \(gptq\)",
+        ),
+        (
+            {"more": "serving: {hardware: {gpu: L4}, promise: {context: 8192, concurrency: 500}}"},
+            r"x.yaml:8: serving: an artifact in gptq-w4a16 could not be served there: .*",
+        ),
+        (
+            {
+                "recipe": "{precision: nvfp4}",
+                "source": "bundled:gemma-3-270m",
+                "more": "serving: {hardware: {gpu: cpu}, promise: {context: 1024, concurrency: 1}}",
+            },
+            r"x.yaml:8: serving: an artifact in nvfp4 could not be served there: .*nvfp4",
+        ),
+        (
+            {"recipe": "{precision: gguf-q8_0}", "gate": ", tasks: {names: [a]}"},
+            r"x.yaml:7: gate.tasks: cannot be run on what llama.cpp writes",
+        ),
+        (
+            {
+                "source": "bundled:gemma-3-270m",
+                "recipe": "{precision: gptq-w4a16, group_size: 128}",
+                "more": "serving: {hardware: {gpu: H100x}, promise: {context: 1024, concurrency: 1}}",
+            },
+            r"x.yaml:8: serving.hardware.gpu: .*H100x",
+        ),
+    ],
+)
+def test_what_cannot_go_well_is_refused(
+    checked: Callable[..., list[str]], case: dict[str, object], expected: str
+) -> None:
+    with pytest.raises(InputError, match=expected):
+        checked(**case)
+
+
+def test_experts_that_will_see_little_text_are_told_of(checked: Callable[..., list[str]]) -> None:
+    few, _ = checked(source="Qwen/Qwen3-30B-A3B", samples=1)
+    assert few.startswith("each of 128 experts will see about 32 calibration tokens")
+    assert len(checked(source="Qwen/Qwen3-30B-A3B", samples=64)) == 1
+
+
+def test_a_full_disk_is_found_out_at_once(
+    checked: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: usage(2**30))
+    with pytest.raises(EnvironmentFailure, match=r"the artifact takes about 5.\d GiB, and 1.0 are free in"):
+        checked()
