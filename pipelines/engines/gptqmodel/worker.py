@@ -79,17 +79,16 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
 
 def settings(recipe: dict[str, Any], offload: Path) -> GPTQConfig:
     """GPTQ with 4-bit integer weights and 16-bit activations."""
+    ignored = {f"-:{expression(pattern)}": {} for pattern in recipe["ignore"] if pattern != "lm_head"}
     return GPTQConfig(
         bits=4,
         group_size=recipe["group_size"],
         sym=recipe["symmetric"],
-        desc_act=recipe["act_order"],
-        act_group_aware=not recipe[
-            "act_order"
-        ],  # the order within a group: no cost when serving, and no loss
+        # Within a group, so that groups and columns stay in place: vLLM serves no order that g_idx would have to tell.
+        desc_act=False,
+        act_group_aware=recipe["act_order"],
         lm_head="lm_head" not in recipe["ignore"],
-        dynamic={f"-:{expression(pattern)}": {} for pattern in recipe["ignore"] if pattern != "lm_head"}
-        or None,
+        dynamic=ignored or None,
         offload_to_disk_path=str(offload),
     )
 

@@ -86,6 +86,7 @@ def run_worker(
     )
     with Process(
         [python, LAUNCHER, script],
+        cwd=log.parent,  # some engines write their own logs where they stand
         env=environment,
         stdin=json.dumps(dict(request)).encode(),
         log=log,

@@ -90,7 +90,7 @@ def ensure(
         return environment
     progress = progress or NoProgress()
     with locks.exclusive(
-        environment.prefix.with_suffix(".lock"),
+        environment.prefix.with_name(f"{environment.prefix.name}.lock"),
         on_wait=lambda: progress.note(f"waiting for another shipfit that builds the {name} environment"),
     ):
         if not marker.exists():

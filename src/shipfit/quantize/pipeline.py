@@ -96,7 +96,7 @@ class _Run:
             for each in self.inputs.candidates
         ]
         chosen = choose(contenders)
-        pages = self._pages(contenders) if self.seconds else {}
+        pages = self._pages(contenders) if self.seconds or chosen is None else {}
         if chosen is None:
             raise self._refusal(contenders, list(pages.values()))
         candidate = next(each for each in wanted if each.fingerprint == chosen.fingerprint)

@@ -82,8 +82,8 @@ def test_a_failed_gate_publishes_nothing_and_says_the_same_at_once_again(
     assert "starting Ray" not in passed.stderr
     assert len(published(own_folders)) == 1
     key = own_folders / "team.pem"
-    words = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key]
-    subprocess.run(["openssl", "genpkey", *words], check=True, capture_output=True)
+    command = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key]
+    subprocess.run(command, check=True, capture_output=True)
     spec.write_text(f"{spec.read_text()}signing: {{private_key: team.pem}}\n")
     unchanged = quantize(spec)
     assert json.loads(unchanged.stdout)["unchanged"] is True
@@ -118,7 +118,7 @@ def test_an_interrupted_run_leaves_nothing_and_keeps_what_is_finished(
 ) -> None:
     spec = make_spec("interrupted")
     process = start(spec)
-    wait_for(process, "gate")
+    wait_for(process, "structure")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -171,4 +171,8 @@ def _explained(error: WorkerError, doing: str) -> ShipfitError:
         return InputError(error.detail, hint=error.hint)
     if error.kind == "NoIdentityError":
         return EnvironmentFailure(f"{doing} failed: {error.detail}", hint=error.hint)
+    if error.kind == "TUFError":
+        return EnvironmentFailure(
+            f"{doing} failed: Sigstore's roots of trust cannot be fetched", hint="keyless needs a network"
+        )
     return error

@@ -115,7 +115,7 @@ def _verify(request: dict[str, Any], scratch: Path) -> dict[str, Any]:
         try:
             signer = _signer(bundle)
             words = _words(signer)
-            if wanted["id"] not in {None, signer["id"]}:
+            if signer["id"] != wanted["id"] if wanted["id"] else signer["identity"] is None:
                 reasons.append(f"it is signed by {words}, not by {_words(wanted)}")
                 continue
             path.write_text(bundle)

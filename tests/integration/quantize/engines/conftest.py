@@ -18,7 +18,7 @@ from shipfit.models import bundled
 from shipfit.quantize.engines import INSIDE, engines
 from shipfit.quantize.texts import bundled_text
 
-_THREADS = {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+_THREADS = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
 
 _FIRST = """
 import json, sys, torch
@@ -46,7 +46,7 @@ if __name__ == "__main__":
     told = []
     for folder in sys.argv[1:-1]:
         model = LLM(folder, max_model_len=128, max_num_seqs=2, enforce_eager=True)
-        out = model.generate([sys.argv[-1]], SamplingParams(temperature=0, max_tokens=6))[0]
+        out = model.generate([sys.argv[-1]], SamplingParams(temperature=0, max_tokens=6), use_tqdm=False)[0]
         told.append(list(out.outputs[0].token_ids))
         del model
         gc.collect()

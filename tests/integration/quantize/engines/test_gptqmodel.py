@@ -23,7 +23,7 @@ AUTO_GPTQ = {
     "bits": 4,
     "group_size": 64,
     "damp_percent": 0.01,
-    "desc_act": True,
+    "desc_act": False,
     "static_groups": False,
     "sym": True,
     "true_sequential": True,
@@ -78,13 +78,14 @@ def test_the_folder_is_the_sources_but_for_the_weights(result: dict[str, Any], s
     config = json.loads((result["output"] / "config.json").read_bytes())
     said = config.pop("quantization_config")
     assert json.loads((small_llama / "config.json").read_bytes()) == config
-    assert (4, 64, True, True, "gptq") == (
+    assert (4, 64, True, False, "gptq") == (
         said["bits"],
         said["group_size"],
         said["sym"],
         said["desc_act"],
         said["checkpoint_format"],
     )
+    assert said["meta"]["act_group_aware"]
     assert str(result["output"].parent) not in json.dumps(said)
 
 
