@@ -22,7 +22,8 @@ DeploymentFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="A Deployment, such as deploy/demo/gemma-3-270m.yaml.")
 ]
 PipelineFile = Annotated[
-    Path, typer.Argument(metavar="PIPELINE", help="A Pipeline, such as pipelines/gemma-3-270m-gptq-w4a16.yaml.")
+    Path,
+    typer.Argument(metavar="PIPELINE", help="A Pipeline, such as pipelines/gemma-3-270m-gptq-w4a16.yaml."),
 ]
 
 
