@@ -186,6 +186,7 @@ def quantize(output: Path, case: Case, work: Work) -> float:
         "samples": work.samples,
         "tokens": TOKENS,
         "seed": 0,
+        "batch": 8,
     }
     begun = time.perf_counter()
     work_with(WORKER, request, work)

@@ -84,9 +84,9 @@ def settings(recipe: dict[str, Any], offload: Path) -> GPTQConfig:
         bits=4,
         group_size=recipe["group_size"],
         sym=recipe["symmetric"],
-        # Within a group, so that groups and columns stay in place: vLLM serves no order that g_idx would have to tell.
-        desc_act=False,
-        act_group_aware=recipe["act_order"],
+        # Within groups, so that groups and columns stay in place: vLLM serves no order across them.
+        act_group_aware=recipe["act_order"] and recipe["group_size"] > 0,
+        desc_act=recipe["act_order"] and recipe["group_size"] == -1,
         lm_head="lm_head" not in recipe["ignore"],
         dynamic=ignored or None,
         offload_to_disk_path=str(offload),

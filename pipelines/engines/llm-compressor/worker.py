@@ -28,9 +28,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".gguf")
 
-BATCH = 8
-"""Samples in one pass through a layer."""
-
 # Shares of the whole time, as seen: loading, then the layers, then saving.
 LOADED, QUANTIZED = 0.15, 0.95
 
@@ -60,7 +57,7 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
     with watch, without_pinning():
         oneshot(
             model=model,
-            dataset=DataLoader(batches(windows), batch_size=None) if windows else None,
+            dataset=DataLoader(batches(windows, request["batch"]), batch_size=None) if windows else None,
             recipe=modifiers,
             propagate_error=twice,
         )
@@ -92,15 +89,15 @@ def read_windows(modifiers: list[Modifier], request: dict[str, Any], report: Rep
     )
 
 
-def batches(windows: list[Window]) -> list[dict[str, torch.Tensor]]:
-    """Windows of one length together, so that none is padded or cut; the longest first."""
+def batches(windows: list[Window], batch: int) -> list[dict[str, torch.Tensor]]:
+    """Up to ``batch`` windows of one length together, so that none is padded or cut; the longest first."""
     by_length: dict[int, list[list[int]]] = defaultdict(list)
     for window in windows:
         by_length[len(window.ids)].append(window.ids)
     return [
         {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         for _, group in sorted(by_length.items(), reverse=True)
-        for ids in torch.tensor(group).split(BATCH)
+        for ids in torch.tensor(group).split(batch)
     ]
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, PositiveInt
 
 from shipfit import __version__
 from shipfit.core.data import read_yaml
@@ -91,6 +91,8 @@ class Declaration(Section):
     """What its weights are written as."""
     quantizes_on: tuple[Accelerator, ...] = (Accelerator.CPU, Accelerator.CUDA)
     """Where it can quantize; what it made before is read and served anywhere."""
+    batch: PositiveInt | None = None
+    """Samples in one pass of its calibration, halved when memory does not suffice; left out, it decides itself."""
     model_types: list[str] | None = None
     """`model_type` of the sources that it knows; left out, every one that transformers knows."""
     deprecated: Deprecated | None = None

@@ -140,6 +140,8 @@ class Maker:
             "documents": requested(calibration) if calibration else [],
             **(sampling(section) if section else {"samples": 0, "tokens": 0, "seed": 0}),
         }
+        if engine.declared.batch:
+            request["batch"] = engine.declared.batch
         stage = Stage(
             doing="quantizing",
             environment=engine.environment,

@@ -16,9 +16,6 @@ from shipfit.quantize.engines import Engine
 from shipfit.spec import Calibration, Gate
 from shipfit.spec.precision import Precision
 
-_BATCH = 8
-"""Samples in one pass; their intermediate results are on the device together."""
-
 
 @dataclass(frozen=True)
 class Needs:
@@ -57,7 +54,7 @@ def needs(
     device = (
         _layer_bytes(facts)
         + _statistics(facts, _square_bytes(engine) if tokens else 0)
-        + (_pass(facts, used) if used else 0)
+        + (_pass(facts, used, engine.declared.batch or 1) if used else 0)
     )
     host = costs.model * source + hidden + costs.overhead_gib * GIB
     return Needs(
@@ -111,10 +108,10 @@ def _statistics(facts: ModelFacts, square_bytes: float) -> float:
     )
 
 
-def _pass(facts: ModelFacts, calibration: Calibration) -> float:
+def _pass(facts: ModelFacts, calibration: Calibration, batch: int) -> float:
     """Intermediate results of one batch: inputs and outputs of the widest matrices, in 16 bits."""
     widest = max((w.rows + w.columns for w in facts.weights if w.quantized), default=0)
-    return 2 * min(_BATCH, calibration.samples) * calibration.tokens * (widest + 2 * facts.hidden)
+    return 2 * min(batch, calibration.samples) * calibration.tokens * (widest + 2 * facts.hidden)
 
 
 def _of_layer(facts: ModelFacts, layer: int) -> list[Weight]:

@@ -1,8 +1,8 @@
 """Trains a Llama small enough for a test, on real text: a model that every engine knows, with a quality to lose.
 
 Usage: ``python small_llama.py OUTPUT TOKENIZER TEXT...``: an empty folder, the folder of a tokenizer, text files. Runs
-in an environment with transformers 5. The tokenizer becomes one of the same kind with fewer tokens, learned from the
-texts: the logits of 262,144 would take nearly all of the time. The same on every run on one machine.
+in an environment with transformers 5. The tokenizer becomes one of the same kind whose tokens are its own marks and the
+texts' characters: the logits of 262,144 would take nearly all of the time. The same on every run on one machine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-TOKENS, HIDDEN, LAYERS = 2048, 256, 4
+HIDDEN, LAYERS = 256, 4
 STEPS, BATCH, WINDOW = 100, 8, 96
 RATE = 3e-3
 
@@ -23,7 +23,7 @@ def main(output: Path, tokenizer_folder: Path, texts: list[Path]) -> None:
     torch.use_deterministic_algorithms(True)
     words = [text.read_text(encoding="utf-8") for text in texts]
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder).train_new_from_iterator(
-        [paragraph for text in words for paragraph in text.split("\n\n")], TOKENS
+        [paragraph for text in words for paragraph in text.split("\n\n")], vocab_size=1
     )
     ids = torch.tensor(
         [token for text in words for token in tokenizer(text, add_special_tokens=False)["input_ids"]]

@@ -109,6 +109,7 @@ def test_the_gate_reads_it_and_auto_gptqs_as_vllm_serves_them(
     source, *read = loaded(artifact, by_auto_gptq, early)
     assert read[0] == read[1] == read[2]
     assert read[0]["loss"] != source["loss"]  # it is the quantized one
+    assert source["loss"] < 4  # nats a token; 8.8 before training
     assert source["loss"] - 0.05 < read[0]["loss"] < source["loss"] + 0.2
     assert [read[0]["answer"]] * 2 == served(artifact, by_auto_gptq)
 

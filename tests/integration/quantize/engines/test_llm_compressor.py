@@ -171,6 +171,7 @@ class Asked:
                 "samples": 6,
                 "tokens": 64,
                 "seed": 0,
+                "batch": 4,
             }
         )
 
