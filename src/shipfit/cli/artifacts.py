@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shipfit.cli import artifacts_text
 from shipfit.cli.context import AsJson, emit, progress
 from shipfit.core.errors import InputError
 
@@ -60,7 +61,7 @@ def list_artifacts(
             opened.resolve(name, DEFAULT_CHANNEL)  # says what there is instead
         rows = [row for each in names if name in {None, each} for row in _rows(opened, each)]
         facts = {"store": opened.label, "artifacts": rows}
-    emit(facts, as_json=as_json, render=_print_list)
+    emit(facts, as_json=as_json, render=artifacts_text.print_list)
 
 
 @app.command()
@@ -79,7 +80,7 @@ def show(artifact: Artifact, *, store: StoreUrl = None, as_json: AsJson = False)
             each.channel for each in opened.channels(name) if each.fingerprint == fingerprint
         ]
         facts["signatures"] = [_signature(each) for each in opened.signatures(name, fingerprint)]
-    emit(facts, as_json=as_json, render=_print_manifest)
+    emit(facts, as_json=as_json, render=artifacts_text.print_manifest)
 
 
 @app.command()
@@ -99,7 +100,7 @@ def verify(
     wanted = by_key(signed_by) if signed_by else None
     with open_store(store, progress()) as opened:
         manifest = opened.verify(name, opened.resolve(name, which), progress(), wanted)
-    emit(_checked(manifest), as_json=as_json, render=_print_checked)
+    emit(_checked(manifest), as_json=as_json, render=artifacts_text.print_checked)
 
 
 @app.command()
@@ -156,7 +157,7 @@ def sign(
         opened.sign(name, fingerprint, Signer(private_key), progress())
         signatures = [_signature(each) for each in opened.signatures(name, fingerprint)]
     facts = {"name": name, "fingerprint": fingerprint, "signatures": signatures}
-    emit(facts, as_json=as_json, render=_print_signed)
+    emit(facts, as_json=as_json, render=artifacts_text.print_signed)
 
 
 @app.command()
@@ -176,7 +177,7 @@ def promote(
     name, which = _split(artifact)
     with open_store(store, progress()) as opened:
         moved = opened.promote(name, channel, opened.resolve(name, which), progress())
-    emit(_moved(moved), as_json=as_json, render=_print_moved)
+    emit(_moved(moved), as_json=as_json, render=artifacts_text.print_moved)
 
 
 @app.command()
@@ -190,7 +191,7 @@ def rollback(artifact: Artifact, *, store: StoreUrl = None, as_json: AsJson = Fa
     name, channel = _split(artifact)
     with open_store(store, progress()) as opened:
         moved = opened.rollback(name, channel)
-    emit(_moved(moved), as_json=as_json, render=_print_moved)
+    emit(_moved(moved), as_json=as_json, render=artifacts_text.print_moved)
 
 
 @app.command()
@@ -211,7 +212,7 @@ def history(artifact: Artifact, *, store: StoreUrl = None, as_json: AsJson = Fal
             for move in each.moves
         ]
     facts = {"name": name, "moves": sorted(moves, key=lambda move: move["at"])[::-1]}
-    emit(facts, as_json=as_json, render=_print_history)
+    emit(facts, as_json=as_json, render=artifacts_text.print_history)
 
 
 @app.command()
@@ -246,7 +247,7 @@ def policy(
             opened.set_policy(wanted)
         found = opened.policy(name)
     facts = {"name": name, "policy": found.model_dump(mode="json") if found else None}
-    emit(facts, as_json=as_json, render=_print_policy)
+    emit(facts, as_json=as_json, render=artifacts_text.print_policy)
 
 
 @app.command()
@@ -268,7 +269,7 @@ def pin(
     name, which = _split(artifact)
     with open_store(store, progress()) as opened:
         pinned = opened.pin(name, opened.resolve(name, which), reason)
-    emit(pinned.model_dump(mode="json"), as_json=as_json, render=_print_pinned)
+    emit(pinned.model_dump(mode="json"), as_json=as_json, render=artifacts_text.print_pinned)
 
 
 @app.command()
@@ -284,7 +285,7 @@ def unpin(artifact: Artifact, *, store: StoreUrl = None, as_json: AsJson = False
         fingerprint = opened.resolve(name, which)
         opened.unpin(name, fingerprint)
     facts = {"name": name, "fingerprint": fingerprint}
-    emit(facts, as_json=as_json, render=lambda shown: typer.echo(f"{_short(shown)} is not pinned any more"))
+    emit(facts, as_json=as_json, render=artifacts_text.print_unpinned)
 
 
 @app.command()
@@ -323,7 +324,7 @@ def gc(
             rows += [{"name": each, **asdict(decision)} for decision in decisions]
         if not dry_run:
             opened.reclaim(progress())
-    emit({"dry_run": dry_run, "artifacts": rows}, as_json=as_json, render=_print_collected)
+    emit({"dry_run": dry_run, "artifacts": rows}, as_json=as_json, render=artifacts_text.print_collected)
 
 
 def _rules(policy: Policy | None, keep: int | None, older_than: str | None) -> Retention:
@@ -387,85 +388,3 @@ def _signature(signature: Signature) -> dict[str, Any]:
 
 def _moved(channel: Channel) -> dict[str, Any]:
     return {**channel.model_dump(mode="json"), "fingerprint": channel.fingerprint}
-
-
-def _print_list(facts: dict[str, Any]) -> None:
-    if not facts["artifacts"]:
-        typer.echo(f"{facts['store']} holds no artifacts; `shipfit quantize PIPELINE` publishes one")
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("NAME", "FINGERPRINT", "CHANNELS", "PRECISION", "MIB", "CREATED", box=None, pad_edge=False)
-    for row in facts["artifacts"]:
-        mib = f"{row['bytes'] / 2**20:,.1f}"
-        channels = ", ".join(row["channels"]) or "-"
-        table.add_row(
-            row["name"], row["fingerprint"][:12], channels, row["precision"] or "-", mib, row["created_at"]
-        )
-    Console(highlight=False).print(table)
-
-
-def _print_manifest(facts: dict[str, Any]) -> None:
-    import yaml
-
-    typer.echo(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=110).rstrip())
-
-
-def _print_checked(facts: dict[str, Any]) -> None:
-    typer.echo(
-        f"{facts['name']} ({facts['fingerprint'][:12]}): {facts['files']} files, {facts['bytes'] / 2**20:,.1f} MiB,"
-        " every digest as in the manifest"
-    )
-
-
-def _print_signed(facts: dict[str, Any]) -> None:
-    signers = ", ".join(each["signer"] for each in facts["signatures"])
-    typer.echo(f"{_short(facts)} is signed by {signers}")
-
-
-def _print_moved(facts: dict[str, Any]) -> None:
-    typer.echo(f"{facts['name']}@{facts['channel']} is {facts['fingerprint'][:12]}")
-
-
-def _print_history(facts: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("AT", "CHANNEL", "ACTION", "FINGERPRINT", "BY", box=None, pad_edge=False)
-    for move in facts["moves"]:
-        table.add_row(
-            move["at"], move["channel"], move["action"], move["fingerprint"][:12], move["by"] or "-"
-        )
-    Console(highlight=False).print(table)
-
-
-def _print_policy(facts: dict[str, Any]) -> None:
-    if facts["policy"] is None:
-        typer.echo(f"no policy is set for {facts['name']}: its gate alone decides")
-        return
-    _print_manifest(facts["policy"])
-
-
-def _print_pinned(facts: dict[str, Any]) -> None:
-    typer.echo(f"{_short(facts)} is pinned: {facts['reason']}")
-
-
-def _print_collected(facts: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("NAME", "FINGERPRINT", "MIB", "", "WHY", box=None, pad_edge=False)
-    goes = "would go" if facts["dry_run"] else "removed"
-    for row in facts["artifacts"]:
-        state = goes if row["goes"] else "stays"
-        mib = f"{row['size'] / 2**20:,.1f}"
-        table.add_row(row["name"], row["fingerprint"][:12], mib, state, "; ".join(row["why"]))
-    console = Console(highlight=False, markup=False)
-    console.print(table)
-    freed = sum(row["size"] for row in facts["artifacts"] if row["goes"])
-    console.print(f"{freed / 2**20:,.1f} MiB {goes}")
-
-
-def _short(facts: dict[str, Any]) -> str:
-    return f"{facts['name']} ({facts['fingerprint'][:12]})"
