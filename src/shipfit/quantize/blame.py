@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shipfit.core.errors import InputError, ShipfitError
 from shipfit.core.worker import WorkerError
-from shipfit.spec import Pipeline, Recipe, locate
+from shipfit.spec import Pipeline, Recipe, blame
 
 
 def blamed(error: WorkerError, pipeline: Pipeline, recipe: Recipe, *, calibrating: bool) -> ShipfitError:
@@ -19,13 +19,11 @@ def blamed(error: WorkerError, pipeline: Pipeline, recipe: Recipe, *, calibratin
     if error.field is None:
         return error
     part, *rest = error.field.split(".")
-    at: tuple[str | int, ...]
-    if part == "recipe" and pipeline.recipes:
-        at = ("recipes", pipeline.recipes.index(recipe), *rest)
-    elif part in Pipeline.model_fields:
-        at = (part, *rest)
-    else:
-        at = ("calibration" if calibrating else "gate", part, *rest)
-    return InputError(
-        error.detail, hint=error.hint, where=locate(pipeline, *at), field=".".join(map(str, at))
-    )
+    section: tuple[str | int, ...] = ("calibration" if calibrating else "gate", part)
+    if part in Pipeline.model_fields:
+        section = pipeline.at(recipe) if part == "recipe" else (part,)
+    try:
+        with blame(pipeline, *section, *rest):
+            raise InputError(error.detail, hint=error.hint)
+    except InputError as named:
+        return named

@@ -9,6 +9,9 @@ from pydantic import JsonValue
 
 from shipfit.quantize.gate import Evidence, Verdict
 
+Choice = list[dict[str, JsonValue]]
+"""What a manifest says of all recipes; empty where there was one alone."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -56,7 +59,7 @@ def choose(contenders: Sequence[Contender]) -> Contender | None:
     return min(eligible, key=lambda each: (each.loss, each.weight_bytes)) if eligible else None
 
 
-def table(contenders: Sequence[Contender], chosen: Contender | None) -> list[dict[str, JsonValue]]:
+def table(contenders: Sequence[Contender], chosen: Contender | None) -> Choice:
     """What a manifest says of the choice: a row for each, those that lose least first."""
     return [
         {

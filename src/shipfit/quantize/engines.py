@@ -7,20 +7,20 @@ requirements.in   and its locks; not where it works in another's environment
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from pydantic import Field, JsonValue, PositiveInt
 
 from shipfit import __version__
 from shipfit.core.data import read_yaml
+from shipfit.core.digest import digest_of
 from shipfit.core.errors import InputError
 from shipfit.core.worker import LAUNCHER
 from shipfit.environments import Accelerator, declaration, embedded, local_accelerator, pinned_version
-from shipfit.spec import Pipeline, Recipe, locate
+from shipfit.spec import Pipeline, Recipe, blame
 from shipfit.spec.base import Section
 from shipfit.spec.precision import Precision
 
@@ -153,12 +153,13 @@ class Engine:
     @property
     def lock_sha256(self) -> str:
         """Digest of the locks that its environment is made from."""
-        return _digest(*declaration(self.environment).made_from(self.accelerator))
+        return digest_of(declaration(self.environment).made_from(self.accelerator))
 
     @property
     def scripts_sha256(self) -> str:
         """Digest of the scripts that make an artifact."""
-        return _digest(*sorted(self.worker.parent.glob("*.py")), LAUNCHER, *sorted(INSIDE.glob("*.py")))
+        own, inside = (sorted(folder.glob("*.py")) for folder in (self.worker.parent, INSIDE))
+        return digest_of([*own, LAUNCHER, *inside])
 
 
 @cache
@@ -177,12 +178,12 @@ def engine_of(pipeline: Pipeline, recipe: Recipe) -> Engine:
     Raises:
         InputError: no engine makes that precision, or not with these settings, or not on this kind of machine.
     """
-    at = _location(pipeline, recipe)
+    at = pipeline.at(recipe)
     name = _name(pipeline, recipe, at)
     declared = engines()[name]
     made = declared.precisions.get(recipe.precision)
     if made is None:
-        raise _refusal(
+        _refuse(
             pipeline,
             (*at, "precision"),
             f"{name} does not make {recipe.precision}",
@@ -199,11 +200,11 @@ def _name(pipeline: Pipeline, recipe: Recipe, at: tuple[str | int, ...]) -> str:
         usual = [name for name in known if recipe.precision in known[name].precisions]
         kept = [name for name in usual if not known[name].deprecated]
         if not kept:
-            raise _refusal(pipeline, (*at, "precision"), f"no engine makes {recipe.precision}", None)
+            _refuse(pipeline, (*at, "precision"), f"no engine makes {recipe.precision}", None)
         # Of several the one that makes most: it is the one that teams know.
         return max(kept, key=lambda name: len(known[name].precisions))
     if recipe.engine not in known:
-        raise _refusal(
+        _refuse(
             pipeline,
             (*at, "engine"),
             f"no engine is called {recipe.engine}",
@@ -221,14 +222,14 @@ def _settled(
     for key, value in asked.items():
         setting = made.settings.get(key)
         if setting is None:
-            raise _refusal(
+            _refuse(
                 pipeline,
                 (*at, key),
                 f"{name} knows no {key} for {recipe.precision}",
                 f"take it out; it obeys: {', '.join(made.settings) or 'none'}",
             )
         if setting.choices is not None and value not in setting.choices:
-            raise _refusal(
+            _refuse(
                 pipeline,
                 (*at, key),
                 f"{name} does not make {recipe.precision} with {key} {value}",
@@ -239,15 +240,15 @@ def _settled(
 
 def _accelerator(pipeline: Pipeline, at: tuple[str | int, ...], name: str) -> Accelerator:
     declared, here = engines()[name], local_accelerator()
-    if here in declared.quantizes_on:
-        return here
-    successor = declared.deprecated.successor if declared.deprecated else None
-    raise _refusal(
-        pipeline,
-        (*at, "engine"),
-        f"{name} quantizes on {' and '.join(declared.quantizes_on)} alone, and this machine has no such device",
-        f"use {successor}, which makes the same" if successor else "run it where there is one",
-    )
+    if here not in declared.quantizes_on:
+        successor = declared.deprecated.successor if declared.deprecated else None
+        _refuse(
+            pipeline,
+            (*at, "engine"),
+            f"{name} quantizes on {' and '.join(declared.quantizes_on)} alone, and this machine has no such device",
+            f"use {successor}, which makes the same" if successor else "run it where there is one",
+        )
+    return here
 
 
 def _who_makes(precision: Precision) -> str | None:
@@ -255,17 +256,6 @@ def _who_makes(precision: Precision) -> str | None:
     return f"these make it: {', '.join(makers)}" if makers else None
 
 
-def _location(pipeline: Pipeline, recipe: Recipe) -> tuple[str | int, ...]:
-    return ("recipes", pipeline.recipes.index(recipe)) if pipeline.recipes else ("recipe",)
-
-
-def _refusal(pipeline: Pipeline, at: tuple[str | int, ...], message: str, hint: str | None) -> InputError:
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at).lstrip(".")
-    return InputError(message, hint=hint, where=locate(pipeline, *at), field=field)
-
-
-def _digest(*paths: Path) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _refuse(pipeline: Pipeline, at: tuple[str | int, ...], message: str, hint: str | None) -> NoReturn:
+    with blame(pipeline, *at):
+        raise InputError(message, hint=hint)

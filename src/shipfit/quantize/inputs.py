@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from shipfit import models
 from shipfit.artifacts import fingerprint
+from shipfit.core.digest import digest_of
 from shipfit.core.errors import InputError
 from shipfit.core.progress import Progress
 from shipfit.models import ModelFacts, load_facts
@@ -36,10 +36,9 @@ class Candidate:
     @property
     def label(self) -> str:
         """As people tell it from others: the settings that are not the engine's usual ones after its precision."""
-        made = self.engine.declared.precisions[self.recipe.precision]
         settings = [
             f"{key} {self.engine.recipe[key]}"
-            for key, setting in made.settings.items()
+            for key, setting in self.engine.made.settings.items()
             if self.engine.recipe[key] != setting.default
         ]
         return " ".join([self.recipe.precision.value, *settings]) + f" by {self.engine.name}"
@@ -76,8 +75,8 @@ class Inputs:
                 "dataset": self.held_out.digest,
                 **sampling(self.pipeline.gate),
                 **self.pipeline.gate.model_dump(mode="json", include={"tasks", "generation"}),
-                "task_files": _digest(self._task_files()),
-                "scripts": _digest(sorted(WORKERS.glob("*.py"))),
+                "task_files": digest_of(self._task_files()),
+                "scripts": digest_of(sorted(WORKERS.glob("*.py"))),
             }
         )
 
@@ -151,10 +150,3 @@ def determining(pipeline: Pipeline, revision: str, engine: Engine, calibration: 
 
 def _base(pipeline: Pipeline) -> Path | None:
     return pipeline.path.parent if pipeline.path else None
-
-
-def _digest(paths: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

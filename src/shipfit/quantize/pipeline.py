@@ -20,7 +20,7 @@ from shipfit.core.errors import EnvironmentFailure, VerdictError
 from shipfit.core.paths import state_dir
 from shipfit.core.progress import Progress
 from shipfit.quantize import gate
-from shipfit.quantize.choice import Contender, choose, table
+from shipfit.quantize.choice import Choice, Contender, choose, table
 from shipfit.quantize.cluster import cluster_at, require_ray
 from shipfit.quantize.inputs import Candidate, Inputs, resolve
 from shipfit.quantize.making import Maker, recorded
@@ -96,12 +96,13 @@ class _Run:
             for each in self.inputs.candidates
         ]
         chosen = choose(contenders)
-        pages = self._pages(contenders) if self.seconds or chosen is None else {}
+        choice = table(contenders, chosen) if self.pipeline.recipes else []
+        pages = self._pages(contenders, choice) if self.seconds or chosen is None else {}
         if chosen is None:
             raise self._refusal(contenders, list(pages.values()))
         candidate = next(each for each in wanted if each.fingerprint == chosen.fingerprint)
         published = self.store.manifest(self.pipeline.name, candidate.fingerprint)
-        manifest = published or self._publish(candidate, chosen, contenders)
+        manifest = published or self._publish(candidate, chosen, choice)
         self._sign(manifest)
         unchanged = self._promote(manifest) and published is not None
         if unchanged:
@@ -187,14 +188,14 @@ class _Run:
         told = "; ".join(f"{each.label}: {each.reason}" for each in contenders)
         return VerdictError(f"none of {len(contenders)} recipes may be published: {told}", hint=hint)
 
-    def _publish(self, candidate: Candidate, chosen: Contender, contenders: Sequence[Contender]) -> Manifest:
+    def _publish(self, candidate: Candidate, chosen: Contender, choice: Choice) -> Manifest:
         """Commit what is staged, with the gate's page, a model card and a bill of materials."""
         staged = self.store.staged(self.pipeline.name, candidate.fingerprint)
         if staged is None:
             raise EnvironmentFailure(
                 f"{self.store.label}: what was uploaded of {self.pipeline.name} is gone", hint="run it again"
             )
-        draft = self._draft(candidate, chosen, contenders)
+        draft = self._draft(candidate, chosen, choice)
         licence = _told(chosen, "licence")
         with self._timed("publish"), tempfile.TemporaryDirectory() as scratch:
             extra = Path(scratch)
@@ -212,19 +213,17 @@ class _Run:
     def _identified(self, manifest: Manifest) -> bool:
         return any(each.identity for each in self.store.signatures(manifest.name, manifest.fingerprint))
 
-    def _pages(self, contenders: Sequence[Contender]) -> dict[str, Path]:
+    def _pages(self, contenders: Sequence[Contender], choice: Choice) -> dict[str, Path]:
         """The gate's page of each that was measured, kept on this machine whether it passed or not."""
         pages = {}
         for candidate, contender in zip(self.inputs.candidates, contenders, strict=True):
             if contender.verdict:
                 path = Workspace(self.pipeline.name, candidate.fingerprint).folder / PAGE
-                gate.write_page(path, self._draft(candidate, contender, contenders), contender.verdict)
+                gate.write_page(path, self._draft(candidate, contender, choice), contender.verdict)
                 pages[candidate.fingerprint] = path
         return pages
 
-    def _draft(
-        self, candidate: Candidate, contender: Contender, contenders: Sequence[Contender]
-    ) -> ManifestDraft:
+    def _draft(self, candidate: Candidate, contender: Contender, choice: Choice) -> ManifestDraft:
         inputs, engine = self.inputs, candidate.engine
         evidence = contender.evidence or gate.Evidence()
         passed = contender.verdict is not None and contender.verdict.passed
@@ -236,14 +235,12 @@ class _Run:
             recipe=engine.recipe,
             engine=documents.Engine(name=engine.name, version=engine.version, lock_sha256=engine.lock_sha256),
             dataset=documents.Dataset(
-                calibration_sha256=inputs.calibration.digest
-                if inputs.calibration and engine.calibrates
-                else None,
+                calibration_sha256=inputs.calibration.digest if engine.calibrates else None,
                 gate_sha256=inputs.held_out.digest,
             ),
             gate=gate.to_result(evidence, limits, passed=passed, digest=inputs.gate_digest),
             source_bytes=int(str(_told(contender, "source_bytes") or 0)),
-            choice=table(contenders, contender) if self.pipeline.recipes else [],
+            choice=choice,
         )
 
     def _promote(self, manifest: Manifest) -> bool:

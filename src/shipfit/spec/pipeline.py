@@ -184,3 +184,7 @@ class Pipeline(Document):
     def all_recipes(self) -> list[Recipe]:
         """The recipe, or every one to choose from."""
         return self.recipes or ([self.recipe] if self.recipe else [])
+
+    def at(self, recipe: Recipe) -> tuple[str | int, ...]:
+        """Where one of its recipes stands in the file, as ``locate`` and ``blame`` take it."""
+        return ("recipes", self.recipes.index(recipe)) if self.recipes else ("recipe",)

@@ -8,13 +8,13 @@ import os
 import struct
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from tests.integration.hub import Answers, serving
 
 pytestmark = pytest.mark.integration
 
@@ -65,14 +65,8 @@ REPOSITORIES = {
 }
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(Answers):
     """Answers as the hub does for those repositories, and no other."""
-
-    def do_GET(self) -> None:
-        self.answer()
-
-    def do_HEAD(self) -> None:
-        self.answer()
 
     def answer(self) -> None:
         path = self.path.partition("?")[0]
@@ -97,25 +91,11 @@ class Hub(BaseHTTPRequestHandler):
         tag = hashlib.sha256(files[name]).hexdigest()
         self.reply(status, content, {"ETag": f'"{tag}"', "X-Repo-Commit": COMMIT})
 
-    def reply(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for key, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
-
-    def log_message(self, *words: object) -> None:
-        pass
-
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serving(Hub) as address:
+        yield address
 
 
 def size(

@@ -7,9 +7,7 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +16,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+
+from tests.integration.hub import Answers, serving
 
 pytestmark = pytest.mark.integration
 
@@ -69,16 +69,10 @@ REVISIONS: dict[str, dict[str, tuple[str, dict[str, bytes]]]] = {
 }
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(Answers):
     """Answers as the hub does for those repositories, and no other; keeps the paths of the files asked for."""
 
     asked: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        self.answer()
-
-    def do_HEAD(self) -> None:
-        self.answer()
 
     def answer(self) -> None:
         path = unquote(self.path.partition("?")[0])
@@ -113,25 +107,11 @@ class Hub(BaseHTTPRequestHandler):
         tag = hashlib.sha256(files[name]).hexdigest()
         self.reply(200, files[name], {"ETag": f'"{tag}"', "X-Repo-Commit": commit})
 
-    def reply(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for key, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
-
-    def log_message(self, *words: object) -> None:
-        pass
-
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serving(Hub) as address:
+        yield address
 
 
 # The hub client reads its settings when it is imported: a process of its own for each test.

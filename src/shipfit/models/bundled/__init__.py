@@ -6,11 +6,11 @@ The package carries it as GGUF Q4_K_M (Gemma terms of use). A worker dequantizes
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 
 from shipfit.core import locks
+from shipfit.core.digest import digest_of
 from shipfit.core.errors import InputError
 from shipfit.core.paths import cache_dir
 from shipfit.core.progress import Progress
@@ -51,10 +51,7 @@ def revision(name: str) -> str:
     """
     if name not in NAMES:
         raise InputError(f"no bundled model is called {name!r}", hint=f"there is: {', '.join(NAMES)}")
-    digest = hashlib.sha256()
-    for path in (declaration(_ENVIRONMENT).lock("cpu"), _WORKER):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    return digest_of((declaration(_ENVIRONMENT).lock("cpu"), _WORKER))[:12]
 
 
 def _make(name: str, folder: Path, progress: Progress) -> None:

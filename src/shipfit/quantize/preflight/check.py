@@ -15,7 +15,7 @@ from shipfit.models import ModelFacts
 from shipfit.quantize.engines import Engine
 from shipfit.quantize.preflight.calibration import Needs, baseline_bytes, needs
 from shipfit.quantize.preflight.serving import serving_objection
-from shipfit.spec import Pipeline, Recipe, locate
+from shipfit.spec import Pipeline, Precision, Recipe, Serving, blame
 
 _TOKENS_AN_EXPERT = 64
 """Calibration tokens that each expert should see on average; with fewer, some see none at all."""
@@ -49,23 +49,13 @@ def preflight(
     check_model(pipeline, recipe, engine, facts)
     check_samples(pipeline, engine, facts, progress)
     if pipeline.gate.tasks and engine.declared.writes == "gguf":
-        raise InputError(
-            f"cannot be run on what {engine.name} writes",
-            hint="leave them out; the gate's other measurements hold",
-            where=locate(pipeline, "gate", "tasks"),
-            field="gate.tasks",
-        )
-    if (
-        pipeline.serving and pipeline.recipes is None
-    ):  # of several, those that do not fit are left out and told of
-        objection = serving_objection(pipeline, pipeline.serving, recipe, facts)
-        if objection:
+        with blame(pipeline, "gate", "tasks"):
             raise InputError(
-                f"an artifact in {recipe.precision} could not be served there: {objection}",
-                hint="choose another recipe or other hardware",
-                where=locate(pipeline, "serving"),
-                field="serving",
+                f"cannot be run on what {engine.name} writes",
+                hint="leave them out; the gate's other measurements hold",
             )
+    if pipeline.serving and pipeline.recipe:  # of several, those that do not fit are left out and told of
+        _require_serving(pipeline, pipeline.serving, recipe, facts)
     on_gpu = engine.accelerator is Accelerator.CUDA
     needed = needs(
         facts, engine, pipeline.calibration, None if on_gpu else gpu(CPU).tflops["bf16"], gpu=on_gpu
@@ -74,6 +64,16 @@ def preflight(
         _require_room(pipeline, needed, facts)
     progress.note(_said(engine, needed))
     return needed
+
+
+def _require_serving(pipeline: Pipeline, serving: Serving, recipe: Recipe, facts: ModelFacts) -> None:
+    objection = serving_objection(pipeline, serving, recipe, facts)
+    if objection:
+        with blame(pipeline, "serving"):
+            raise InputError(
+                f"an artifact in {recipe.precision} could not be served there: {objection}",
+                hint="choose another recipe or other hardware",
+            )
 
 
 def _require_room(pipeline: Pipeline, needed: Needs, facts: ModelFacts) -> None:
@@ -89,30 +89,26 @@ def check_model(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: Model
         InputError: names file, line and field.
     """
     known = engine.declared.model_types
-    if known is not None and facts.model_type not in known:
-        raise InputError(
-            f"{engine.name} does not know {facts.model_type}, the model type of {pipeline.source}",
-            hint=f"use another engine; it knows: {', '.join(known)}",
-            where=locate(pipeline, "source"),
-            field="source",
-        )
-    if facts.quantization and recipe.precision.value not in ("bf16", "fp16"):
-        raise InputError(
-            f"{pipeline.source} is quantized already ({facts.quantization.method})",
-            hint="name the model that it was made from",
-            where=locate(pipeline, "source"),
-            field="source",
-        )
+    with blame(pipeline, "source"):
+        if known is not None and facts.model_type not in known:
+            raise InputError(
+                f"{engine.name} does not know {facts.model_type}, the model type of {pipeline.source}",
+                hint=f"use another engine; it knows: {', '.join(known)}",
+            )
+        if facts.quantization and recipe.precision not in (Precision.BF16, Precision.FP16):
+            raise InputError(
+                f"{pipeline.source} is quantized already ({facts.quantization.method})",
+                hint="name the model that it was made from",
+            )
     group = engine.recipe.get("group_size")
     if isinstance(group, int) and group > 0:
-        for weight in facts.weights:
-            if weight.quantized and weight.columns % group:
-                raise InputError(
-                    f"{weight.name} has {weight.columns} inputs, which groups of {group} do not divide",
-                    hint="choose group_size: -1, or ignore that layer",
-                    where=locate(pipeline, *_at(pipeline, recipe)),
-                    field="recipe.group_size",
-                )
+        with blame(pipeline, *pipeline.at(recipe), "group_size"):
+            for weight in facts.weights:
+                if weight.quantized and weight.columns % group:
+                    raise InputError(
+                        f"{weight.name} has {weight.columns} inputs, which groups of {group} do not divide",
+                        hint="choose group_size: -1, or ignore that layer",
+                    )
 
 
 def check_samples(pipeline: Pipeline, engine: Engine, facts: ModelFacts, progress: Progress) -> None:
@@ -128,12 +124,10 @@ def check_samples(pipeline: Pipeline, engine: Engine, facts: ModelFacts, progres
         ("gate", pipeline.gate.tokens),
     ):
         if tokens > longest:
-            raise InputError(
-                f"is {tokens:,}, and {pipeline.source} holds {longest:,} tokens",
-                hint="lower it",
-                where=locate(pipeline, part, "tokens"),
-                field=f"{part}.tokens",
-            )
+            with blame(pipeline, part, "tokens"):
+                raise InputError(
+                    f"is {tokens:,}, and {pipeline.source} holds {longest:,} tokens", hint="lower it"
+                )
     if facts.experts and engine.calibrates and calibration:
         tokens = calibration.samples * calibration.tokens
         each = tokens * facts.experts.per_token / facts.experts.count
@@ -163,7 +157,3 @@ def _said(engine: Engine, needed: Needs) -> str:
             f"{needed.seconds / 60:,.0f} min" if needed.seconds >= 90 else f"{needed.seconds:,.0f} s"
         )
     return f"{engine.name} {engine.recipe['precision']} will take about {', '.join(parts)}"
-
-
-def _at(pipeline: Pipeline, recipe: Recipe) -> tuple[str | int, ...]:
-    return ("recipes", pipeline.recipes.index(recipe)) if pipeline.recipes else ("recipe",)
