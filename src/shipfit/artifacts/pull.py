@@ -80,18 +80,18 @@ def pull(
     return Pulled(folder, manifest)
 
 
-def fetch_staged(objects: Objects, staged: Staged, folder: Path, progress: Progress) -> None:
-    """Bring what is staged into a folder of the caller's, or verify that it is there.
+def fetch(objects: Objects, stored: Staged | Manifest, folder: Path, progress: Progress) -> None:
+    """Bring what is staged or published into a folder of the caller's, or verify that it is there.
 
     Raises:
-        EnvironmentFailure: the store failed or holds other bytes than were staged (names the file), or the disk is
+        EnvironmentFailure: the store failed or holds other bytes than it should (names the file), or the disk is
             full.
     """
-    with disk_errors(staged.name):
+    with disk_errors(stored.name):
         folder.mkdir(parents=True, exist_ok=True)
-        missing = differing(folder, staged, progress)
+        missing = differing(folder, stored, progress)
         if missing:
-            download(objects, staged, missing, folder, progress)
+            download(objects, stored, missing, folder, progress)
 
 
 def pulled_manifest(folder: Path) -> Manifest | None:

@@ -220,8 +220,8 @@ class Reader:
         """
         return staged(self._objects, checked(name, "name"), fingerprint)
 
-    def fetch_staged(self, staged: Staged, folder: Path, progress: Progress) -> None:
-        """Bring what was staged into a folder, every file verified by digest; goes on where it was cut off.
+    def fetch(self, stored: Staged | Manifest, folder: Path, progress: Progress) -> None:
+        """Bring what was staged or published into a folder, every file verified; goes on where it was cut off.
 
         Args:
             folder: made if it is not there.
@@ -230,7 +230,7 @@ class Reader:
             EnvironmentFailure: a file in the store is missing or differs (named), the store failed, or the disk is
                 full.
         """
-        pull.fetch_staged(self._objects, staged, folder, progress)
+        pull.fetch(self._objects, stored, folder, progress)
 
     def verify(
         self, name: str, fingerprint: str, progress: Progress, signed_by: SignedBy | None = None

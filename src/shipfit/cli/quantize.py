@@ -41,7 +41,7 @@ def quantize(
 
     Example: shipfit quantize pipelines/gemma-3-270m-gptq-w4a16.yaml
     """
-    from shipfit.core.errors import ExitCode, ShipfitError
+    from shipfit.core.errors import ExitCode, InputError, ShipfitError
     from shipfit.quantize import run_pipeline, write_metrics
     from shipfit.quantize.cluster.address import is_elsewhere
     from shipfit.spec import Pipeline, load
@@ -50,6 +50,12 @@ def quantize(
     if address is not None and is_elsewhere(address):
         from shipfit.quantize.cluster.jobs import run_job
 
+        if metrics:
+            raise InputError(
+                "a job of a cluster elsewhere does not know its stages' figures here",
+                hint="leave it out, or run the command on the cluster with --address auto",
+                where="--metrics",
+            )
         emit(run_job(address, spec, progress()), as_json=as_json, render=_render)
         return
     try:

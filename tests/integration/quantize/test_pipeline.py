@@ -129,7 +129,15 @@ def test_an_interrupted_run_leaves_nothing_and_keeps_what_is_finished(
     resumed = quantize(spec)
     assert resumed.returncode == 0
     assert "quantized by an earlier run" in resumed.stderr
-    assert "quantize" not in json.loads(resumed.stdout)["seconds"]
+    made = json.loads(resumed.stdout)
+    assert "quantize" not in made["seconds"]
+
+    spec.write_text(spec.read_text().replace("generation: null", "seed: 1\n  generation: null"))
+    measured = quantize(spec)  # on other windows: measured again, and not made again
+    assert measured.returncode == 0, measured.stderr
+    again = json.loads(measured.stdout)
+    assert again["fingerprint"] == made["fingerprint"]
+    assert again["seconds"].keys() == {"structure", "distribution"}
 
 
 def test_a_dead_raylet_is_one_line(make_spec: Make, own_folders: Path) -> None:

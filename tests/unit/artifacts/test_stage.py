@@ -81,7 +81,7 @@ def test_another_machine_fetches_what_is_staged_and_goes_on_where_it_was_cut_off
         (model / "model.safetensors").read_bytes()[:3_000_000]
     )
     for _again in range(2):
-        store.fetch_staged(staged, there, QUIET)
+        store.fetch(staged, there, QUIET)
         for entry in staged.files:
             assert (model / entry.path).read_bytes() == (there / entry.path).read_bytes()
     assert not (there / ".parts").exists()

@@ -105,7 +105,7 @@ def model(text: str, base: Path | None, revision: str) -> Model | None:
 
 @dataclass(frozen=True)
 class InStore:
-    """An artifact's files in the store before they are committed: how one node's output is another's input.
+    """An artifact's files in the store, committed or not yet: how one node's output is another's input.
 
     Attributes:
         store: its URL; None for the embedded one, which is this machine's alone.
@@ -127,15 +127,15 @@ class InStore:
     def bring(self, path: Path, progress: Progress) -> None:
         """Download what was uploaded last, unless the folder is what was uploaded."""
         with open_store(self.store, progress) as store:
-            staged = store.staged(self.name, self.fingerprint)
-            if staged is None:
+            stored = store.staged(self.name, self.fingerprint) or store.manifest(self.name, self.fingerprint)
+            if stored is None:
                 raise EnvironmentFailure(f"{store.label}: nothing is uploaded of {self.name}")
             held = _upload_of(path)
-            if held != staged.upload:
+            if held != stored.upload:
                 if held:  # of an earlier attempt, which may have had other files
                     shutil.rmtree(path)
-                store.fetch_staged(staged, path, progress)
-                (path / _UPLOAD).write_text(staged.upload)
+                store.fetch(stored, path, progress)
+                (path / _UPLOAD).write_text(stored.upload)
 
 
 def _upload_of(folder: Path) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from shipfit.core.errors import EnvironmentFailure, InputError
@@ -11,7 +13,7 @@ from shipfit.core.progress import Progress
 from shipfit.core.units import GIB
 from shipfit.environments import Accelerator
 from shipfit.hardware import CPU, gpu
-from shipfit.models import ModelFacts
+from shipfit.models import ModelFacts, Weight
 from shipfit.quantize.engines import Engine
 from shipfit.quantize.preflight.calibration import Needs, baseline_bytes, needs
 from shipfit.quantize.preflight.serving import serving_objection
@@ -62,6 +64,8 @@ def preflight(
     )
     if here:
         _require_room(pipeline, needed, facts)
+    if deprecated := engine.declared.deprecated:
+        progress.note(f"{engine.name} is deprecated: {deprecated.why}; use {deprecated.successor}")
     progress.note(_said(engine, needed))
     return needed
 
@@ -100,15 +104,24 @@ def check_model(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: Model
                 f"{pipeline.source} is quantized already ({facts.quantization.method})",
                 hint="name the model that it was made from",
             )
-    group = engine.recipe.get("group_size")
+    group, ignored = engine.recipe.get("group_size"), engine.recipe.get("ignore", [])
     if isinstance(group, int) and group > 0:
         with blame(pipeline, *pipeline.at(recipe), "group_size"):
             for weight in facts.weights:
-                if weight.quantized and weight.columns % group:
+                if weight.quantized and weight.columns % group and not _ignored(weight, ignored):
                     raise InputError(
                         f"{weight.name} has {weight.columns} inputs, which groups of {group} do not divide",
                         hint="choose group_size: -1, or ignore that layer",
                     )
+
+
+def _ignored(weight: Weight, patterns: Sequence[str]) -> bool:
+    """Whether a recipe ignores a matrix in every layer, by the names that a model of text alone gives it."""
+    names = [f"model.layers.{layer}.{module}" for layer in weight.layers for module in weight.modules]
+    return all(
+        any(re.match(each[3:], name) if each.startswith("re:") else each == name for each in patterns)
+        for name in names
+    )
 
 
 def check_samples(pipeline: Pipeline, engine: Engine, facts: ModelFacts, progress: Progress) -> None:

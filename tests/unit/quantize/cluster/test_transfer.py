@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shipfit.artifacts import Dataset, Engine, GateResult, ManifestDraft, Source, Staged, open_store
 from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.progress import NoProgress
 from shipfit.quantize.cluster import transfer
@@ -53,3 +54,28 @@ def test_an_output_of_another_attempt_is_replaced(tmp_path: Path) -> None:
         for folder in (tmp_path / "elsewhere", made):
             output.bring(folder, NoProgress())
             assert [f"{attempt}.safetensors"] == [file.name for file in folder.glob("*.safetensors")]
+
+
+def test_what_is_published_is_brought_too(tmp_path: Path) -> None:
+    bucket, made, there = (tmp_path / name for name in ("bucket", "made", "there"))
+    bucket.mkdir()
+    made.mkdir()
+    (made / "model.safetensors").write_text("weights")
+    digest = "0" * 64
+    output = InStore(bucket.as_uri(), "demo", digest)
+    staged = Staged.model_validate(output.keep(made, NoProgress()))
+    draft = ManifestDraft(
+        name="demo",
+        fingerprint=digest,
+        source=Source(model="org/name", revision="abc"),
+        recipe={"precision": "fp8-w8a8"},
+        engine=Engine(name="llm-compressor", version="1", lock_sha256=digest),
+        dataset=Dataset(gate_sha256=digest),
+        gate=GateResult(passed=True, figures={}, limits={}),
+        source_bytes=1,
+    )
+    with open_store(bucket.as_uri(), NoProgress()) as store:
+        store.commit(draft, staged, NoProgress())
+        assert store.staged("demo", digest) is None
+    output.bring(there, NoProgress())
+    assert (there / "model.safetensors").read_text() == "weights"

@@ -120,6 +120,19 @@ def test_what_cannot_go_well_is_refused(
         checked(**case)
 
 
+def test_a_deprecated_engine_names_its_successor(checked: Callable[..., list[str]]) -> None:
+    first, _ = checked("{precision: awq-w4a16, engine: autoawq}")
+    assert first.startswith("autoawq is deprecated: ")
+    assert first.endswith("; use llm-compressor")
+
+
+def test_a_layer_that_groups_do_not_divide_can_be_ignored(checked: Callable[..., list[str]]) -> None:
+    model = "deepseek-ai/DeepSeek-V2-Lite-Chat"  # its one dense layer has 10,944 inputs
+    with pytest.raises(InputError, match=r"x.yaml:5: recipe.group_size: feed_forward.down has 10944 inputs"):
+        checked(source=model, samples=512)
+    checked("{precision: gptq-w4a16, ignore: [lm_head, 're:.*layers.0.mlp.down_proj']}", model, samples=512)
+
+
 def test_experts_that_will_see_little_text_are_told_of(checked: Callable[..., list[str]]) -> None:
     few, _ = checked(source="Qwen/Qwen3-30B-A3B", samples=1)
     assert few.startswith("each of 128 experts will see about 32 calibration tokens")
