@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # pip reads this setting by itself; uv does not.
 FIND_LINKS := $(foreach link,$(PIP_FIND_LINKS),--find-links $(link))
 
-.PHONY: help demo test unit integration check format docs bench bench-sizing fit-speed lock clean
+.PHONY: help demo deploy status rollback undeploy test coverage unit integration check lint format docs bench bench-sizing fit-speed precisions lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -18,23 +18,40 @@ help: ## show this list
 demo: $(VENV)/ready ## the whole loop for real on this machine: plan, quantize, gate, publish, serve, load-test, compare
 	@$(BIN)/shipfit demo
 
+deploy: $(VENV)/ready ## take a deployment to its cluster (DEPLOYMENT=FILE; asks, or CONFIRM=yes)
+	@$(BIN)/shipfit deploy $(DEPLOYMENT) $(if $(filter yes,$(CONFIRM)),--yes)
+
+status: $(VENV)/ready ## what runs of a deployment (DEPLOYMENT=FILE)
+	@$(BIN)/shipfit status $(DEPLOYMENT)
+
+rollback: $(VENV)/ready ## the revision before serves again (DEPLOYMENT=FILE; TO=N: that one; asks, or CONFIRM=yes)
+	@$(BIN)/shipfit rollback $(DEPLOYMENT) $(if $(TO),--to $(TO)) $(if $(filter yes,$(CONFIRM)),--yes)
+
+undeploy: $(VENV)/ready ## remove a deployment from its cluster (DEPLOYMENT=FILE; asks, or CONFIRM=yes)
+	@$(BIN)/shipfit down $(DEPLOYMENT) $(if $(filter yes,$(CONFIRM)),--yes)
+
 test: $(VENV)/ready ## all tests
+	$(BIN)/pytest
+
+coverage: $(VENV)/ready ## all tests, and which lines they reach
 	$(BIN)/pytest --cov --cov-report=term
 
 unit: $(VENV)/ready ## the tests that need seconds: no servers, no engines, no network
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest -q tests/unit
 
 integration: $(VENV)/ready ## the tests on real servers and engines
 	$(BIN)/pytest tests/integration tests/e2e
 
-check: $(VENV)/ready ## lint, types, layers, locks, generated documents, unit tests
+check: lint unit ## what every change must pass: lint and unit
+
+lint: $(VENV)/ready ## lint, types, layers, generated documents
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python scripts/reference.py --check
 	$(BIN)/python -m benchmarks.sizing --check
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/python -m scripts.precisions --check
 
 format: $(VENV)/ready ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix
@@ -52,6 +69,9 @@ bench-sizing: $(VENV)/ready ## how right the sizing model is; writes docs/accura
 
 fit-speed: $(VENV)/ready ## fit the speed model to measured rows, with cross-validation (DATA=FOLDER: other rows)
 	@$(BIN)/python -m scripts.fit_speed $(DATA)
+
+precisions: $(VENV)/ready ## every pipeline of the bundled model, made and asked for real; writes docs/precisions.md
+	@$(BIN)/python -m scripts.precisions
 
 lock: $(VENV)/ready ## resolve every lock file anew from versions.txt
 	PATH="$(BIN):$$PATH" scripts/lock

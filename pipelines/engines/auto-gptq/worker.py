@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,13 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
             torch_dtype=AutoConfig.from_pretrained(readable).torch_dtype or torch.float16,
         )
         expected = quantized_layers(model)
+        biased = {name for name, _ in model.model.named_parameters() if name.endswith(".bias")}
         follow_layers(report)
         samples = [{"input_ids": window.ids, "attention_mask": [1] * len(window.ids)} for window in windows]
-        model.quantize(samples, batch_size=BATCH)
+        # Hidden states of all samples, on the GPU, would be several times what a layer takes.
+        model.quantize(samples, batch_size=BATCH, cache_examples_on_gpu=False)
         report("saving", QUANTIZED)
+        drop_biases(model, expected, biased)
         model.save_quantized(str(output))
     finish(source, output, {**settings.to_dict(), "model_name_or_path": None, "model_file_base_name": None})
     return {
@@ -76,6 +79,19 @@ def quantized_layers(model: Any) -> list[str]:
         for name, module in model.model.named_modules()
         if isinstance(module, torch.nn.Linear) and name.startswith(f"{model.layers_block_name}.")
     ]
+
+
+def drop_biases(model: Any, layers: Collection[str], biased: Collection[str]) -> None:
+    """Take out the biases of zeros that the engine gives to layers without one: the source has no such tensors.
+
+    Args:
+        model: as quantized.
+        layers: names of the quantized layers.
+        biased: names of the biases that the source has.
+    """
+    for name in layers:
+        if f"{name}.bias" not in biased:
+            model.model.get_submodule(name).bias = None
 
 
 def follow_layers(report: Report) -> None:

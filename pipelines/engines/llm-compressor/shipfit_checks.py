@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+from compressed_tensors.offload import disable_onloading
 from compressed_tensors.quantization import QuantizationScheme, QuantizationStrategy
 from compressed_tensors.utils import match_named_modules
 
@@ -99,19 +100,22 @@ def find_faults(
     model: torch.nn.Module, layers: dict[str, torch.nn.Module], ignore: list[str]
 ) -> Iterator[Fault]:
     """What the engine did without saying so, after it: layers left out or quantized against the recipe, NaN, Inf."""
-    for name, module in model.named_modules():
-        quantized = getattr(getattr(module, "quantization_scheme", None), "weights", None) is not None
-        if quantized and name not in layers:
-            yield _fault("unexpected", name, "quantized, though the recipe does not ask for it")
-        elif not quantized and name in layers:
-            yield _fault("left-out", name, "not quantized")
-    ignored = {name for name, _ in match_named_modules(model, ignore)} if ignore else set()
-    for name, parameter in model.named_parameters():
-        owner = name.rpartition(".")[0]
-        if parameter.dim() > 2 and owner not in ignored and not _convolves(model.get_submodule(owner)):
-            yield _fault("left-out", name, f"{tuple(parameter.shape)}: no linear layer, so it stays as it is")
-    for name in not_finite(model.named_parameters()):
-        yield _fault("not-finite", name, "holds NaN or infinite values")
+    # In the host's memory: looked at on the GPU, all weights would be there together.
+    with disable_onloading():
+        for name, module in model.named_modules():
+            quantized = getattr(getattr(module, "quantization_scheme", None), "weights", None) is not None
+            if quantized and name not in layers:
+                yield _fault("unexpected", name, "quantized, though the recipe does not ask for it")
+            elif not quantized and name in layers:
+                yield _fault("left-out", name, "not quantized")
+        ignored = {name for name, _ in match_named_modules(model, ignore)} if ignore else set()
+        for name, parameter in model.named_parameters():
+            owner = name.rpartition(".")[0]
+            if parameter.dim() > 2 and owner not in ignored and not _convolves(model.get_submodule(owner)):
+                shape = tuple(parameter.shape)
+                yield _fault("left-out", name, f"{shape}: no linear layer, so it stays as it is")
+        for name in not_finite(model.named_parameters()):
+            yield _fault("not-finite", name, "holds NaN or infinite values")
 
 
 def not_finite(tensors: Iterable[tuple[str, torch.Tensor]]) -> Iterator[str]:

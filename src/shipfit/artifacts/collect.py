@@ -70,12 +70,11 @@ def collect(
     seen, first = _decide(objects, name, rules, in_use)
     claims: dict[str, Claim] = {}
     try:
-        for each in first:
-            if each.goes:
-                since = seen.marked.get(each.fingerprint)
-                forgotten = since is not None and seen.now - since >= COUNTS_FOR
-                if claim := mark(objects, name, each.fingerprint, forgotten=forgotten):
-                    claims[each.fingerprint] = claim
+        # What others marked and forgot is taken over, whether it goes or not, so that the mark ends.
+        forgotten = {each for each, since in seen.marked.items() if seen.now - since >= COUNTS_FOR}
+        for fingerprint in forgotten.union(each.fingerprint for each in first if each.goes):
+            if claim := mark(objects, name, fingerprint, forgotten=fingerprint in forgotten):
+                claims[fingerprint] = claim
         if not claims:
             return [_left(each) for each in first]
         seen, second = _decide(objects, name, rules, in_use)
@@ -147,7 +146,7 @@ def _look(objects: Objects, name: str) -> _Seen:
                 belongs.setdefault(fingerprint, []).append(each)
             case ["guards", "holds", fingerprint, _]:
                 held[fingerprint] = max(each.changed, held.get(fingerprint, each.changed))
-            case ["guards", "removals", document]:
+            case ["guards", "removals", document] if document.endswith(".json"):
                 marked[document.removesuffix(".json")] = each.changed
     kept = [
         Kept(

@@ -58,7 +58,7 @@ def hold(objects: Objects, name: str, fingerprint: str) -> Iterator[Claim]:
     claim = Claim(objects, key)
     objects.write(key, b"{}", doing)
     try:
-        if is_marked(objects, name, fingerprint):
+        if is_marked(objects, name, fingerprint, key):
             raise EnvironmentFailure(
                 f"{objects.label}: {name} ({fingerprint[:12]}) is being removed by `shipfit artifacts gc`",
                 hint="take another, or run this again when that has ended (cut off, it counts for an hour)",
@@ -71,14 +71,21 @@ def hold(objects: Objects, name: str, fingerprint: str) -> Iterator[Claim]:
             claim.end()
 
 
-def is_marked(objects: Objects, name: str, fingerprint: str) -> bool:
+def is_marked(objects: Objects, name: str, fingerprint: str, written: str) -> bool:
     """Whether somebody is about to remove an artifact.
+
+    Args:
+        written: key of what the caller has just written: by its date, and so by the store's clock, a mark is old.
 
     Raises:
         EnvironmentFailure: the store failed.
     """
-    key = removal_key(name, fingerprint)
-    return objects.read(key, f"looking whether {name} ({fingerprint[:12]}) is being removed") is not None
+    doing = f"looking whether {name} ({fingerprint[:12]}) is being removed"
+    mark = objects.find(removal_key(name, fingerprint), doing)
+    if mark is None:
+        return False
+    now = objects.find(written, doing)
+    return now is None or now.changed - mark.changed < COUNTS_FOR
 
 
 def mark(objects: Objects, name: str, fingerprint: str, *, forgotten: bool) -> Claim | None:

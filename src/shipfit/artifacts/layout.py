@@ -7,6 +7,7 @@
 <prefix>/<name>/work/<fingerprint>/...                       what a run has done so far; gone once that is committed
 <prefix>/<name>/channels/<channel>.json                      moved by conditional write, with all its moves
 <prefix>/<name>/pins/<fingerprint>.json                      keeps an artifact although no channel points to it
+<prefix>/<name>/pins/<fingerprint>/<holder>.json             the same, for a release in a cluster that serves it
 <prefix>/<name>/policy.json                                  rules of promotion and retention
 <prefix>/<name>/guards/...                                   keep promotion and removal from each other
 
@@ -106,9 +107,10 @@ def pins_prefix(name: str) -> str:
     return f"{name}/pins"
 
 
-def pin_key(name: str, fingerprint: str) -> str:
-    """The pin of an artifact."""
-    return f"{pins_prefix(name)}/{fingerprint}.json"
+def pin_key(name: str, fingerprint: str, holder: str | None = None) -> str:
+    """The pin of an artifact: the one that people set, or that of a holder."""
+    own = f"/{holder}" if holder else ""
+    return f"{pins_prefix(name)}/{fingerprint}{own}.json"
 
 
 def policy_key(name: str) -> str:

@@ -232,6 +232,22 @@ class Reader:
         """
         pull.fetch(self._objects, stored, folder, progress)
 
+    def trusted(
+        self, name: str, fingerprint: str, progress: Progress, signed_by: SignedBy | None = None
+    ) -> Manifest:
+        """The manifest of an artifact that may be used, signed as it has to be; its files are not read.
+
+        Args:
+            signed_by: whose signature it must bear, besides what the policy asks for.
+
+        Raises:
+            InputError: the public key cannot be used.
+            EnvironmentFailure: it is not there, its gate did not pass, or it is not signed as it has to be.
+        """
+        manifest, content = self._accepted(name, fingerprint)
+        self._require_signed(manifest, content, signed_by, progress)
+        return manifest
+
     def verify(
         self, name: str, fingerprint: str, progress: Progress, signed_by: SignedBy | None = None
     ) -> Manifest:

@@ -52,9 +52,10 @@ def stage(
     sources = files_of(folder)
     sizes = {path: path.stat().st_size for path in sources.values()}
     upload = uuid.uuid4().hex
-    objects.write(begun_key(name, fingerprint), _begun(upload), doing)
+    begun = begun_key(name, fingerprint)
+    objects.write(begun, _begun(upload), doing)
     # Written before the look at the mark: a remover that has not seen it is seen here, and takes only older files.
-    marked = is_marked(objects, name, fingerprint)
+    marked = is_marked(objects, name, fingerprint, begun)
     arrived = [] if marked else _arrived(objects, name, fingerprint, doing)
     candidates = {
         path: [entry for entry in arrived if (entry.path, entry.bytes) == (path, sizes[source])]

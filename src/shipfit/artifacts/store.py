@@ -244,8 +244,11 @@ class Store(Reader):
         content = record.model_dump_json(indent=2).encode()
         self._objects.write(policy_key(policy.name), content, f"setting the policy of {policy.name}")
 
-    def pin(self, name: str, fingerprint: str, reason: str) -> Pin:
+    def pin(self, name: str, fingerprint: str, reason: str, holder: str | None = None) -> Pin:
         """Keep an artifact whatever its age; a new reason takes the place of an old one.
+
+        Args:
+            holder: a name of its own for a pin that a program sets, beside that of people.
 
         Raises:
             EnvironmentFailure: the artifact is not there or is being removed, or the store failed.
@@ -255,17 +258,20 @@ class Store(Reader):
             self.accepted(name, fingerprint)
             _require_counts(claim)
             content = pin.model_dump_json(indent=2).encode()
-            self._objects.write(pin_key(name, fingerprint), content, f"pinning {name}")
+            self._objects.write(pin_key(name, fingerprint, holder), content, f"pinning {name}")
         return pin
 
-    def unpin(self, name: str, fingerprint: str) -> None:
+    def unpin(self, name: str, fingerprint: str, holder: str | None = None) -> None:
         """Take a pin away.
+
+        Args:
+            holder: whose pin; that of people by default.
 
         Raises:
             InputError: it is not pinned.
             EnvironmentFailure: the store failed.
         """
-        key = pin_key(checked(name, "name"), fingerprint)
+        key = pin_key(checked(name, "name"), fingerprint, holder)
         if self._objects.read(key, f"reading the pin of {name}") is None:
             raise InputError(f"{self.label}: {name} ({fingerprint[:12]}) is not pinned")
         self._objects.delete([key], f"unpinning {name}")

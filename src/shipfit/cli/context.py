@@ -25,6 +25,11 @@ PipelineFile = Annotated[
     Path,
     typer.Argument(metavar="PIPELINE", help="A Pipeline, such as pipelines/gemma-3-270m-gptq-w4a16.yaml."),
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(min=1, help="Seconds to wait for pods; left out, what their start-up budgets add up to."),
+]
 
 
 class Settings:
@@ -51,6 +56,29 @@ def emit(facts: dict[str, Any], *, as_json: bool, render: Callable[[dict[str, An
         sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     else:
         render(facts)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only where the user wants it.
+
+    Args:
+        question: to answer with y or n, on a terminal.
+        yes: whether it was answered on the command line.
+
+    Raises:
+        InputError: there is no terminal to ask on.
+        VerdictError: the answer is no.
+    """
+    from shipfit.core.errors import InputError, VerdictError
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(
+            "nobody can be asked: this is no terminal", hint="look, then add --yes", where="--yes"
+        )
+    if not typer.confirm(question, err=True):
+        raise VerdictError("left as it is")
 
 
 def require_cores(gpu: Gpu, gpus: int) -> None:

@@ -29,6 +29,8 @@ COMMANDS = (
     "gpus",
     "quantize",
     "artifacts",
+    "deploy",
+    "rollback",
     "up",
     "down",
     "status",

@@ -24,7 +24,11 @@ def plan(
         Path | None, typer.Option(help="A PriceList; the plan is then the cheapest that holds the promise.")
     ] = None,
     cluster: Annotated[
-        bool, typer.Option("--cluster", help="Plan for the free GPUs of kubectl's current cluster.")
+        bool,
+        typer.Option(
+            "--cluster",
+            help="Plan for the free GPUs of the deployment's cluster, or of kubectl's current one.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -55,12 +59,12 @@ def plan(
 
 
 def _plan(deployment: Deployment, prices: PriceList | None, *, cluster: bool) -> Plan:
-    from shipfit.serve.planning import plan_deployment, pools_of_cluster
+    from shipfit.serve.planning import plan_deployment, plan_in_cluster
 
     if not cluster:
         return plan_deployment(deployment, prices=prices)
-    from shipfit.serve.cluster import free_gpus
+    from shipfit.serve.cluster.gpus import free_gpus
+    from shipfit.serve.cluster.kubectl import Kubectl
 
-    pools, unknown = pools_of_cluster(free_gpus())
-    made = plan_deployment(deployment, pools, prices)
-    return made.model_copy(update={"rejected": [*made.rejected, *unknown]})
+    context = deployment.cluster.context if deployment.cluster else None
+    return plan_in_cluster(deployment, free_gpus(Kubectl(context)), prices)

@@ -1,26 +1,52 @@
-"""``shipfit status``: what runs of a deployment on this machine."""
+"""``shipfit status``: what runs of a deployment, on this machine or in its cluster."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shipfit.cli.context import AsJson, DeploymentFile, emit
 from shipfit.core.units import GIB
 
+if TYPE_CHECKING:
+    from shipfit.spec import Deployment
+
 
 def status(file: DeploymentFile, as_json: AsJson = False) -> None:
-    """Show the replicas and the router of a deployment: state, process, restarts, memory, log.
+    """Show the replicas and the router of a deployment: state, restarts, memory, and where each is.
+
+    In a cluster also: revision, artifact and its gate's figures, traffic, and where spec, release and cluster differ.
 
     Example: shipfit status deploy/demo/gemma-3-270m.yaml
     """
+    from shipfit.spec import Deployment, load
+
+    deployment = load(file, Deployment)
+    if deployment.cluster:
+        from shipfit.cli.cluster_text import print_release
+
+        emit(_in_cluster(deployment), as_json=as_json, render=print_release)
+    else:
+        emit(_on_machine(deployment), as_json=as_json, render=_render)
+
+
+def _in_cluster(deployment: Deployment) -> dict[str, Any]:
+    from pydantic import TypeAdapter
+
+    from shipfit.serve.cluster.status import ReleaseStatus, status
+    from shipfit.serve.cluster.target import target_of
+
+    found: dict[str, Any] = TypeAdapter(ReleaseStatus).dump_python(status(target_of(deployment)), mode="json")
+    return found
+
+
+def _on_machine(deployment: Deployment) -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     from shipfit.serve.local import Status, status
-    from shipfit.spec import Deployment, load
 
-    facts = TypeAdapter(Status).dump_python(status(load(file, Deployment).name), mode="json")
-    emit(facts, as_json=as_json, render=_render)
+    found: dict[str, Any] = TypeAdapter(Status).dump_python(status(deployment.name), mode="json")
+    return found
 
 
 def _render(facts: dict[str, Any]) -> None:

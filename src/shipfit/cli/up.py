@@ -23,11 +23,18 @@ def up(
 
     Example: shipfit up deploy/demo/gemma-3-270m.yaml
     """
+    from shipfit.core.errors import InputError
     from shipfit.serve.follow import follow_logs
     from shipfit.serve.local import down, up
     from shipfit.spec import Deployment, load
 
     deployment = load(file, Deployment)
+    if deployment.cluster:
+        raise InputError(
+            f"goes to namespace {deployment.cluster.namespace} of a cluster",
+            hint=f"run `shipfit deploy {file}`",
+            where=str(file),
+        )
     running = up(deployment, progress(), attached=follow)
     facts = {
         "name": running.name,

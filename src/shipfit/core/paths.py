@@ -7,7 +7,8 @@
 | data | the embedded object store: the only copy of its artifacts | ~/.local/share/shipfit | SHIPFIT_DATA_DIR |
 | config | the user's own GPU catalogue | ~/.config/shipfit | SHIPFIT_CONFIG_DIR |
 
-The defaults obey the XDG variables (XDG_CACHE_HOME and so on).
+The defaults obey the XDG variables (XDG_CACHE_HOME and so on). SHIPFIT_ENVIRONMENTS_DIR names a folder of environments
+that were built before, as in the container image; it is only read (``shipfit.environments``).
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ class Process:
         env: the whole environment; ``child_environment()`` by default.
         log: a file that gets everything the program prints; made with its folder, rotated at LOG_BYTES.
         on_line: called with each line that the program prints on standard output, from a thread of this object.
-        merge: whether standard error goes the same way as standard output (else it goes only to the log).
+        on_error_line: the same for standard error, where that is not merged.
+        merge: whether standard error goes the same way as standard output.
         grace: seconds between SIGTERM and SIGKILL when the program is stopped.
         death_signal: what the program gets when the thread that started it ends, as when shipfit is killed.
         survives_us: leave the program running when this process ends (a daemon): no parent-death signal, and
@@ -73,6 +74,7 @@ class Process:
         stdin: bytes | None = None,
         log: Path | None = None,
         on_line: Callable[[str], None] | None = None,
+        on_error_line: Callable[[str], None] | None = None,
         merge: bool = True,
         grace: float = 10.0,
         death_signal: signal.Signals = signal.SIGTERM,
@@ -101,7 +103,7 @@ class Process:
             )
         except OSError as error:
             raise from_os_error(error, f"starting {self.name}") from error
-        pumps = ((self._popen.stdout, on_line), (self._popen.stderr, None))
+        pumps = ((self._popen.stdout, on_line), (self._popen.stderr, on_error_line))
         self._threads = [
             threading.Thread(target=self._pump, args=pump, daemon=True) for pump in pumps if pump[0]
         ]

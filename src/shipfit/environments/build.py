@@ -147,8 +147,10 @@ def _prefix(name: str, accelerator: Accelerator) -> Path:
     lock, *more = (path.read_bytes() for path in declaration(name).made_from(accelerator))
     digest = hashlib.sha256(b"".join([lock, ENVIRONMENT_PYTHON.encode(), *more]))
     folder = f"{name}-{digest.hexdigest()[:12]}"
-    brought = Path(os.environ.get("SHIPFIT_ENVIRONMENTS_DIR", "")) / folder
-    return brought if (brought / _MARKER).exists() else cache_dir("envs") / folder
+    brought = os.environ.get("SHIPFIT_ENVIRONMENTS_DIR")
+    if brought and (Path(brought) / folder / _MARKER).exists():
+        return Path(brought) / folder
+    return cache_dir("envs") / folder
 
 
 def _uv() -> str:

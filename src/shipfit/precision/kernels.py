@@ -50,9 +50,16 @@ def choose(layout: Layout, gpu: Gpu, version: str | None = None, matrix: Matrix 
     return _choose(layout, place, release(version), matrix)
 
 
+class _Beside(Section):
+    serves: tuple[str, ...]
+    says: str
+    source: str
+
+
 class _Kernels(Section):
     kernels: tuple[Kernel, ...]
     elsewhere: dict[str, str]
+    beside: tuple[_Beside, ...]
 
 
 @cache
@@ -62,6 +69,15 @@ def _kernels() -> _Kernels:
 
 @cache
 def _choose(layout: Layout, place: Place, at: Release, matrix: Matrix | None) -> Choice:
+    """The first kernel that nothing speaks against; else why there is none, and who serves it beside vLLM."""
+    found = _nearest(layout, place, at, matrix)
+    if found.kernel:
+        return found
+    beside = [each.says for each in _kernels().beside if layout.precision in each.serves]
+    return Choice(reason="; ".join([found.reason or "", *beside]))
+
+
+def _nearest(layout: Layout, place: Place, at: Release, matrix: Matrix | None) -> Choice:
     """The first kernel that nothing speaks against; else the reason against the one that comes nearest."""
     serving = [
         kernel

@@ -38,24 +38,43 @@ class Setting(Section):
 
 
 class Costs(Section):
-    """What calibration costs, as far as it differs between engines; preflight/calibration.py has the formulas."""
+    """What making an artifact costs, as far as it differs between engines.
+
+    preflight/memory.py has the formulas of memory, preflight/calibration.py that of time.
+    """
 
     model: float = 1.0
     """Copies of the source's weights in the host's memory."""
+    artifact: float = 1.0
+    """Copies of what it writes in the host's memory as it saves, beside those of the source."""
+    batch: PositiveInt = 8
+    """Samples in one pass, where the engine's worker decides it."""
     hessian_bytes: float = 0.0
     """Bytes for each square of a quantized matrix's inputs; 0 without second-order statistics."""
-    hidden: float = 2.0
-    """Copies of every sample's hidden states between two layers."""
+    hidden: float = 1.0
+    """Copies of every sample's hidden states that the host keeps."""
+    widest: float = 0.0
+    """Copies of every sample's inputs of the widest matrix that the host keeps."""
+    gpu_hidden: float = 0.0
+    """Copies of every sample's hidden states that the GPU keeps, where there is one."""
+    gpu_widest: float = 0.0
+    """Copies of every sample's inputs of the widest matrix that the GPU keeps."""
+    gpu_saving: float = 0.0
+    """Copies of the embedding that the GPU holds at once as the engine saves."""
+    products: float = 0.0
+    """16-bit numbers that a search for clipped weights holds at once, for each input of the widest matrix."""
     passes: float = 2.0
     """Times that every token goes through every layer."""
     searches: float = 0.0
     """Further passes through every layer that a search for scales makes."""
     overhead_gib: float = 1.0
-    """The engine itself, with its libraries, in GiB."""
-    start_s: float = 20.0
-    """Seconds before the first layer and after the last, beside reading and writing the weights."""
+    """The engine itself, with its libraries, in GiB of the host's memory."""
+    start_s: float = 12.0
+    """Seconds before the first layer and after the last, beside writing the weights."""
     efficiency: float = 0.3
     """Share of the device's throughput that a pass reaches."""
+    column_ms: float = 0.0
+    """Milliseconds that GPTQ takes on a GPU for each column of a matrix, one after another."""
 
 
 class Made(Section):
@@ -89,6 +108,10 @@ class Declaration(Section):
     """The environment that reads what it writes, for the gate; left out, where the worker runs."""
     writes: Literal["safetensors", "gguf"] = "safetensors"
     """What its weights are written as."""
+    method: str = "compressed-tensors"
+    """`quant_method` of its checkpoints: what vLLM chooses a kernel by."""
+    reorders: bool = False
+    """Whether its act order deals the inputs out to groups anew, so that a kernel must look each one's group up."""
     quantizes_on: tuple[Accelerator, ...] = (Accelerator.CPU, Accelerator.CUDA)
     """Where it can quantize; what it made before is read and served anywhere."""
     batch: PositiveInt | None = None

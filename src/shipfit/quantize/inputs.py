@@ -16,6 +16,8 @@ from shipfit.models import ModelFacts, load_facts
 from shipfit.quantize.datasets import Dataset, read_datasets
 from shipfit.quantize.engines import Engine, engine_of
 from shipfit.quantize.gate.measurements import WORKERS
+from shipfit.quantize.gate.task_files import files_of
+from shipfit.quantize.preflight import require_possible
 from shipfit.spec import Pipeline, Recipe, blame
 
 
@@ -83,7 +85,7 @@ class Inputs:
     def _task_files(self) -> list[Path]:
         tasks = self.pipeline.gate.tasks
         paths = [self.pipeline.resolve(name) for name in tasks.names] if tasks else []
-        return [path for path in paths if path.is_file()]
+        return [each for path in paths if path.is_file() for each in files_of(path)]
 
     def source(self, progress: Progress) -> Path:
         """The source model as a folder, fetched or made if it is not here.
@@ -98,8 +100,10 @@ class Inputs:
 def resolve(pipeline: Pipeline, progress: Progress) -> Inputs:
     """Find out what the artifacts would be made of, and their fingerprints; the model itself is not fetched.
 
+    A folder of this machine is read whole for its revision, and a dataset may be fetched: the preflight comes first.
+
     Raises:
-        InputError: the source, a dataset or a setting is wrong.
+        InputError: the source, a dataset or a setting is wrong, or they cannot go together.
         EnvironmentFailure: the source or a text cannot be reached.
     """
     engines = [engine_of(pipeline, recipe) for recipe in pipeline.all_recipes]
@@ -111,6 +115,8 @@ def resolve(pipeline: Pipeline, progress: Progress) -> Inputs:
             )
     with blame(pipeline, "source"):
         facts = load_facts(pipeline.source, _base(pipeline))
+    for recipe, engine in zip(pipeline.all_recipes, engines, strict=True):
+        require_possible(pipeline, recipe, engine, facts)
     calibration, held_out = read_datasets(pipeline, progress)
     with blame(pipeline, "source"):
         revision = models.revision(pipeline.source, _base(pipeline), progress)

@@ -6,6 +6,7 @@ machine did it.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -97,12 +98,12 @@ class _Run:
         ]
         chosen = choose(contenders)
         choice = table(contenders, chosen) if self.pipeline.recipes else []
-        pages = self._pages(contenders, choice) if self.seconds or chosen is None else {}
+        published = self.store.manifest(self.pipeline.name, chosen.fingerprint) if chosen else None
+        pages = {} if published and not self.seconds else self._pages(contenders, choice)
         if chosen is None:
             raise self._refusal(contenders, list(pages.values()))
         candidate = next(each for each in wanted if each.fingerprint == chosen.fingerprint)
-        published = self.store.manifest(self.pipeline.name, candidate.fingerprint)
-        manifest = published or self._publish(candidate, chosen, choice)
+        manifest = published or self._publish(candidate, chosen, choice, pages[chosen.fingerprint])
         self._sign(manifest)
         unchanged = self._promote(manifest) and published is not None
         if unchanged:
@@ -117,7 +118,7 @@ class _Run:
         """Of several recipes, those that cannot be served where the artifact is to go are not made at all."""
         if self.pipeline.recipes is None or self.pipeline.serving is None:
             return None
-        return serving_objection(self.pipeline, self.pipeline.serving, candidate.recipe, self.inputs.facts)
+        return serving_objection(self.pipeline, self.pipeline.serving, candidate.engine, self.inputs.facts)
 
     def _evidence(self, candidates: Sequence[Candidate]) -> dict[str, gate.Evidence]:
         """What the gate measured of each, by fingerprint; made and measured now where it was not before."""
@@ -128,12 +129,7 @@ class _Run:
             check_signer(self.pipeline, self.progress)
             needs = {
                 each.fingerprint: preflight(
-                    self.pipeline,
-                    each.recipe,
-                    each.engine,
-                    self.inputs.facts,
-                    self.progress,
-                    here=self.address is None,
+                    self.pipeline, each.engine, self.inputs.facts, self.progress, here=self.address is None
                 )
                 for each in missing
             }
@@ -188,7 +184,7 @@ class _Run:
         told = "; ".join(f"{each.label}: {each.reason}" for each in contenders)
         return VerdictError(f"none of {len(contenders)} recipes may be published: {told}", hint=hint)
 
-    def _publish(self, candidate: Candidate, chosen: Contender, choice: Choice) -> Manifest:
+    def _publish(self, candidate: Candidate, chosen: Contender, choice: Choice, page: Path) -> Manifest:
         """Commit what is staged, with the gate's page, a model card and a bill of materials."""
         staged = self.store.staged(self.pipeline.name, candidate.fingerprint)
         if staged is None:
@@ -200,8 +196,7 @@ class _Run:
         with self._timed("publish"), tempfile.TemporaryDirectory() as scratch:
             extra = Path(scratch)
             write_provenance(extra, draft, staged, str(licence) if licence else None)
-            if chosen.verdict:
-                gate.write_page(extra / PAGE, draft, chosen.verdict)
+            shutil.copyfile(page, extra / PAGE)
             return self.store.commit(draft, staged, self.progress, extra)
 
     def _sign(self, manifest: Manifest) -> None:

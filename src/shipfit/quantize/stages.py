@@ -146,7 +146,7 @@ Event = Started | Update | Done
 
 
 class TransferFailure(EnvironmentFailure):
-    """A file could not be brought to the node or taken from it: the store may do better next time."""
+    """A file could not be brought to the node: the store may do better next time."""
 
 
 class MissingInput(EnvironmentFailure):
@@ -211,32 +211,24 @@ def _do(stage: Stage, progress: _Told) -> dict[str, Any]:
     for path, origin in stage.inputs.items():
         if origin is None and not path.exists():
             raise MissingInput(path)
-    with _transferring():
-        for path, origin in stage.inputs.items():
-            if origin:
-                _bring(path, origin, progress)
+    for path, origin in stage.inputs.items():
+        if origin:
+            _bring(path, origin, progress)
     python = ensure(stage.environment, stage.accelerator, progress).python
     if stage.output:
         shutil.rmtree(stage.output, ignore_errors=True)
         stage.output.mkdir(parents=True)
     result = _run_worker(stage, python, progress)
     if stage.output and stage.keeper:
-        with _transferring():
-            result = {**result, "kept": stage.keeper.keep(stage.output, progress)}
+        result = {**result, "kept": stage.keeper.keep(stage.output, progress)}
     return result
 
 
 def _bring(path: Path, origin: Origin, progress: Progress) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locks.exclusive(path.with_name(f".{path.name}.lock")):  # two stages on a node may want the same
-        origin.bring(path, progress)
-
-
-@contextmanager
-def _transferring() -> Iterator[None]:
-    """Mark what goes wrong in here as a failure of a transfer."""
     try:
-        yield
+        with locks.exclusive(path.with_name(f".{path.name}.lock")):  # two stages on a node may want the same
+            origin.bring(path, progress)
     except EnvironmentFailure as error:
         raise TransferFailure(error.message, hint=error.hint, log=error.log) from error
 

@@ -1,4 +1,4 @@
-"""vLLM's arguments and environment variables for one replica: pure functions of the plan.
+"""vLLM's arguments for a replica, and the commands of those on this machine: pure functions of the plan.
 
 Only what the plan decided is passed; all else is left to vLLM, which knows its kernels and this machine better.
 ``tests/integration/serve/test_arguments.py`` holds every flag here against the pinned vLLM's own parser.
@@ -6,7 +6,7 @@ Only what the plan decided is passed; all else is left to vLLM, which knows its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,7 +74,8 @@ def replica_commands(
     Raises:
         InputError: the plan's precision cannot be made of these weights while loading.
     """
-    words = _common(plan, served) + (_cpu(plan) if plan.gpu == CPU else _cuda(plan))
+    flags = _local(served) | plan_flags(plan, str(served.path), quantized=served.quantized)
+    words = words_of(flags)
     places = (
         _cpu_places(len(sockets), plan.cores or 1, cores)
         if plan.gpu == CPU
@@ -86,35 +87,57 @@ def replica_commands(
     ]
 
 
-def _common(plan: Plan, served: Served) -> list[str]:
-    words = [
-        *("--model", str(served.path)),
-        *("--served-model-name", served.name),
-        *("--max-model-len", str(plan.max_model_len)),
-        *("--max-num-seqs", str(plan.max_num_seqs)),
-        *("--shutdown-timeout", str(SHUTDOWN_TIMEOUT_S)),
-        "--disable-uvicorn-access-log",  # the router keeps one, without the health checks
-        *_precision(plan, served),
-    ]
-    if plan.kv_cache_dtype != "auto":
-        words += ["--kv-cache-dtype", plan.kv_cache_dtype]
+def _local(served: Served) -> dict[str, str | bool]:
+    flags: dict[str, str | bool] = {
+        "model": str(served.path),
+        "served-model-name": served.name,
+        "shutdown-timeout": str(SHUTDOWN_TIMEOUT_S),
+        "disable-uvicorn-access-log": True,  # the router keeps one, without the health checks
+    }
     if served.chat_template:
-        words += ["--chat-template", str(served.chat_template)]
-    return words
+        flags["chat-template"] = str(served.chat_template)
+    return flags
 
 
-def _precision(plan: Plan, served: Served) -> list[str]:
+def plan_flags(plan: Plan, weights: str, *, quantized: bool) -> dict[str, str | bool]:
+    """The flags of vLLM that a plan decides: their values, True for those that take none.
+
+    Args:
+        weights: what is served, for the error.
+        quantized: whether its weights are quantized already.
+
+    Raises:
+        InputError: the plan's precision cannot be made of these weights while loading.
+    """
+    flags: dict[str, str | bool] = {
+        "max-model-len": str(plan.max_model_len),
+        "max-num-seqs": str(plan.max_num_seqs),
+        **({} if quantized else _precision(plan, weights)),  # else config.json says how, and vLLM reads it
+    }
+    if plan.kv_cache_dtype != "auto":
+        flags["kv-cache-dtype"] = plan.kv_cache_dtype
+    return flags | (_cpu(plan) if plan.gpu == CPU else _cuda(plan))
+
+
+def words_of(flags: Mapping[str, str | bool]) -> list[str]:
+    """Flags as a command line's words."""
+    return [
+        word
+        for name, value in flags.items()
+        for word in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
+    ]
+
+
+def _precision(plan: Plan, weights: str) -> dict[str, str]:
     precision = plan.precision
-    if served.quantized:
-        return []  # config.json says how, and vLLM reads it
     if precision in _DTYPES:
-        return ["--dtype", _DTYPES[precision]]
+        return {"dtype": _DTYPES[precision]}
     if precision is Precision.FP8_W8A8:
-        return ["--quantization", _fp8(plan.gpu)]
+        return {"quantization": _fp8(plan.gpu)}
     if precision is Precision.BNB_NF4:
-        return ["--quantization", "bitsandbytes"]
+        return {"quantization": "bitsandbytes"}
     raise InputError(
-        f"{precision} needs quantized weights, and those of {served.path} are not",
+        f"{precision} needs quantized weights, and those of {weights} are not",
         hint="make an artifact with `shipfit quantize` and name it as the deployment's artifact",
         field="precision",
     )
@@ -130,20 +153,21 @@ def _fp8(name: str) -> str:
     return "fp8_per_channel" if rows else "fp8_per_tensor"
 
 
-def _cpu(plan: Plan) -> list[str]:
-    words = ["--enforce-eager"]  # compilation adds a minute to the start, and little speed on few cores
+def _cpu(plan: Plan) -> dict[str, str | bool]:
+    # Compilation adds a minute to the start, and little speed on few cores.
+    flags: dict[str, str | bool] = {"enforce-eager": True}
     if plan.kv_cache_gib is not None:
-        words += ["--kv-cache-memory-bytes", str(round(plan.kv_cache_gib * GIB))]
-    return words
+        flags["kv-cache-memory-bytes"] = str(round(plan.kv_cache_gib * GIB))
+    return flags
 
 
-def _cuda(plan: Plan) -> list[str]:
-    words = ["--tensor-parallel-size", str(plan.tensor_parallel)]
+def _cuda(plan: Plan) -> dict[str, str | bool]:
+    flags: dict[str, str | bool] = {"tensor-parallel-size": str(plan.tensor_parallel)}
     if plan.pipeline_parallel > 1:
-        words += ["--pipeline-parallel-size", str(plan.pipeline_parallel)]
+        flags["pipeline-parallel-size"] = str(plan.pipeline_parallel)
     if plan.gpu_memory_utilization is not None:
-        words += ["--gpu-memory-utilization", f"{plan.gpu_memory_utilization:g}"]
-    return words
+        flags["gpu-memory-utilization"] = f"{plan.gpu_memory_utilization:g}"
+    return flags
 
 
 def _cpu_places(replicas: int, share: int, cores: Sequence[int]) -> list[dict[str, str]]:

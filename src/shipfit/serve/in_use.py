@@ -1,4 +1,7 @@
-"""Which models the deployments of this machine serve now."""
+"""Which models the deployments of this machine serve now.
+
+A release in a cluster pins its artifact in the store instead: who removes old ones need not reach the cluster.
+"""
 
 from __future__ import annotations
 

@@ -38,15 +38,14 @@ def prepare(deployment: Deployment, plan: Plan, folder: Folder, progress: Progre
         InputError: the chat template is missing, or the artifact is of another model or precision.
         EnvironmentFailure: the store, the hub or the package index is out of reach, or the artifact is damaged.
     """
-    template = _chat_template(deployment)
+    template = chat_template(deployment)
     model = _model(deployment, plan, progress)
     served = Served(model.path, deployment.model_name, _is_quantized(model.path), template)
     vllm = _vllm(plan, progress)
     envoy = ensure("envoy", progress=progress)
     replicas = _replicas(plan, served, vllm)
-    settings = router.RouterSettings(
-        deployment.router.port, folder.api_key(), [replica.socket for replica in replicas]
-    )
+    routed = router.RoutedModel(deployment.model_name, [replica.socket for replica in replicas])
+    settings = router.RouterSettings(deployment.router.port, [folder.api_key()], [routed])
     write_atomically(folder.router_config, router.render(settings), mode=0o600)
     return Launch(
         name=deployment.name,
@@ -73,12 +72,16 @@ def _model(deployment: Deployment, plan: Plan, progress: Progress) -> _Model:
         signed_by = signed_by.with_text(deployment, "artifact_signed_by")
     with open_store(deployment.store, progress) as store:
         pulled = store.pull(*reference, progress, signed_by)
-    _check_artifact(deployment, plan, pulled.manifest)
+    check_artifact(deployment, plan, pulled.manifest)
     return _Model(pulled.path, pulled.manifest.fingerprint)
 
 
-def _check_artifact(deployment: Deployment, plan: Plan, manifest: Manifest) -> None:
-    """The plan was made for this model in this precision, so the artifact must be that."""
+def check_artifact(deployment: Deployment, plan: Plan, manifest: Manifest) -> None:
+    """The plan was made for this model in this precision, so the artifact must be that.
+
+    Raises:
+        InputError: it is of another; names the field.
+    """
     compared = {"precision": (str(plan.precision), str(manifest.recipe.get("precision")))}
     source = models.parse(manifest.source.model)
     # A folder is named from the pipeline's place there, from the deployment's here.
@@ -99,7 +102,12 @@ def _is_quantized(path: Path) -> bool:
     return bool(config.get("quantization_config") or config.get("compression_config"))
 
 
-def _chat_template(deployment: Deployment) -> Path | None:
+def chat_template(deployment: Deployment) -> Path | None:
+    """The file of the deployment's chat template; None where it names none.
+
+    Raises:
+        InputError: it is not there.
+    """
     if deployment.chat_template is None:
         return None
     path = deployment.resolve(deployment.chat_template)

@@ -39,6 +39,23 @@ def plan_deployment(
     return _with_gate(plan, deployment) if deployment.artifact else plan
 
 
+def plan_in_cluster(
+    deployment: Deployment, free: Mapping[str, tuple[int, ...]], prices: PriceList | None = None
+) -> Plan:
+    """The plan of a deployment for the GPUs that a cluster has free.
+
+    Args:
+        free: by node label, how many on each node.
+        prices: as for ``plan_deployment``.
+
+    Raises:
+        VerdictError: no GPU of a known kind is free, or nothing at hand holds the promise.
+    """
+    pools, unknown = pools_of_cluster(free)
+    plan = plan_deployment(deployment, pools, prices)
+    return plan.model_copy(update={"rejected": [*plan.rejected, *unknown]})
+
+
 def _with_gate(plan: Plan, deployment: Deployment) -> Plan:
     """The plan with what the gate measured on the artifact; where that cannot be read, it says so and stands."""
     from shipfit.serve.quality import gate_quality

@@ -11,6 +11,11 @@ from shipfit.models import CacheKind, ModelFacts, Split, Weight
 from shipfit.precision import FP8_KV_CACHE, Layout, Matrix, Scheme, choose
 from shipfit.sizing.memory.shards import VOCABULARY_MULTIPLE, kv_heads_per_gpu, weight_format
 from shipfit.sizing.settings import Settings
+from shipfit.spec.precision import Precision
+
+_NOT_IN_FP16 = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4"})
+"""Model types that vLLM refuses in fp16, whose range their activations leave (vllm/config/model.py of 0.32.0,
+_FLOAT16_NOT_SUPPORTED_MODELS)."""
 
 
 def refusals(facts: ModelFacts, gpu: Gpu, scheme: Scheme, settings: Settings) -> list[str]:
@@ -27,6 +32,7 @@ def refusals(facts: ModelFacts, gpu: Gpu, scheme: Scheme, settings: Settings) ->
     """
     found = [
         *_of_checkpoint(facts, scheme),
+        *_of_range(facts, scheme),
         *_of_gpu(facts, gpu, scheme, settings),
         *_of_split(facts, gpu, settings),
     ]
@@ -58,6 +64,11 @@ def _of_checkpoint(facts: ModelFacts, scheme: Scheme) -> Iterator[str]:
         own = facts.quantization.precision
         own = own or f"{facts.quantization.method}, which shipfit has no precision for"
         yield f"the checkpoint is quantized already ({own}) and cannot be served in {scheme.name}"
+
+
+def _of_range(facts: ModelFacts, scheme: Scheme) -> Iterator[str]:
+    if scheme.name is Precision.FP16 and facts.model_type in _NOT_IN_FP16:
+        yield f"vLLM does not serve {facts.model_type} in fp16, where it is numerically unstable"
 
 
 def _of_gpu(facts: ModelFacts, gpu: Gpu, scheme: Scheme, settings: Settings) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What users write: Deployment, Pipeline, Policy and PriceList, read from YAML into validated models."""
 
-from shipfit.spec.deployment import Deployment, Hardware, Promise, Router, Slo, Workload
+from shipfit.spec.deployment import Cluster, Deployment, Hardware, Promise, Router, Slo, Workload
 from shipfit.spec.load import blame, load, locate
 from shipfit.spec.pipeline import Calibration, Gate, Generation, Pipeline, Recipe, Serving, Tasks, TextSource
 from shipfit.spec.policy import ChannelRules, Policy, Retention
@@ -11,6 +11,7 @@ from shipfit.spec.signing import SignedBy, Signing, by_key
 __all__ = [
     "Calibration",
     "ChannelRules",
+    "Cluster",
     "Deployment",
     "Gate",
     "Generation",

@@ -66,6 +66,21 @@ class Router(Section):
     """Port on which local deployments listen, on loopback."""
 
 
+class Cluster(Section):
+    """Where in Kubernetes a deployment is served; `shipfit deploy` takes it there."""
+
+    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    """The namespace; it must exist."""
+    context: str | None = None
+    """The context of the kubeconfig; left out, the current one."""
+    values: str | None = None
+    """Values of the chart `llm-serving`, seen from this file's folder: all that Kubernetes alone decides, such as
+    images, secrets, cache, ingress and monitoring. They come after what the plan decides, and win."""
+    grows: bool = False
+    """Whether nodes come when pods wait for them, as with a cluster autoscaler: what is free now is then no limit.
+    Name the GPUs under `hardware`."""
+
+
 class Deployment(Document):
     """What is served where: one file under `deploy/<environment>/`."""
 
@@ -87,7 +102,7 @@ class Deployment(Document):
     """Number format of the KV cache; `auto` is the checkpoint's own. Left out: `fp8` only where nothing at hand holds
     the promise with `auto`."""
     hardware: Annotated[list[Hardware], Field(min_length=1)] | None = None
-    """The GPUs at hand. Left out, `shipfit plan --cluster` reads them from the current Kubernetes context."""
+    """The GPUs at hand. Left out, `shipfit deploy` and `shipfit plan --cluster` read them from the cluster."""
     across_machines: bool = False
     """Whether a replica may span machines (as pipeline stages); else it stays within one."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -110,6 +125,8 @@ class Deployment(Document):
     """A Jinja file, seen from this one's folder, for models that bring no chat template."""
     served_name: str | None = None
     """The `model` that clients send; left out, `name`."""
+    cluster: Cluster | None = None
+    """Where in Kubernetes it is served; left out, on this machine, by `shipfit up`."""
 
     @model_validator(mode="after")
     def _workload_fits_promise(self) -> Deployment:
@@ -124,6 +141,15 @@ class Deployment(Document):
     def _only_artifacts_are_signed(self) -> Deployment:
         if self.artifact_signed_by and self.artifact is None:
             raise ValueError("artifact_signed_by needs artifact: a source model bears no signature")
+        return self
+
+    @model_validator(mode="after")
+    def _pods_reach_the_store(self) -> Deployment:
+        if self.cluster and self.artifact and (self.store or "file:").startswith("file:"):
+            raise ValueError(
+                "store: pods reach neither a folder nor the embedded store of this machine; name an object store,"
+                " such as s3://models/production"
+            )
         return self
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -91,6 +92,16 @@ def test_one_object_is_read_and_kept_until_it_changes(bucket: S3Store, read: Any
             assert [content] == texts(read(url))
             assert number == len(list((tmp_path / "cache" / "datasets").glob("*/rows.jsonl")))
         time.sleep(1.1)  # S3 knows when an object was changed to the second
+
+
+def test_what_is_kept_says_when_it_was_used_last(bucket: S3Store, read: Any, tmp_path: Path) -> None:
+    """Else it would be taken for what no pipeline reads any more."""
+    obstore.put(bucket, "again/rows.jsonl", json.dumps({"text": TEXTS[0]}).encode())
+    read("s3://shipfit/again/rows.jsonl")
+    (kept,) = (tmp_path / "cache" / "datasets").glob("*/rows.jsonl")
+    os.utime(kept, (0, 0))
+    read("s3://shipfit/again/rows.jsonl")
+    assert time.time() - kept.stat().st_mtime < 60
 
 
 @pytest.mark.parametrize(

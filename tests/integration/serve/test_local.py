@@ -21,6 +21,7 @@ from shipfit.core.process import Process, python_module
 from shipfit.core.progress import NoProgress
 from shipfit.serve.local import Running, down, running, status, up
 from shipfit.serve.measured import measured_memory
+from shipfit.serve.pod import check
 from shipfit.serve.sessions import Session
 from shipfit.spec import Deployment, load
 
@@ -141,6 +142,24 @@ def test_the_key_is_in_no_argument_and_its_files_are_private(served: Running, st
     holders = [path for path in state.rglob("*") if path.is_file() and served.api_key in path.read_text()]
     assert {"api-key", "router.json"} == {path.name for path in holders}
     assert all(0o600 == path.stat().st_mode & 0o777 for path in holders)
+
+
+def test_a_check_tells_how_quick_it_is_and_judges_it(
+    served: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", served.api_key)
+    words = ["--url", served.base_url, "--requests", "3"]
+    assert 0 == check.main([*words, "--model", served.model_name, "--ttft-ms", "60000"])
+    assert "3 answers; 95th percentile: first token " in capsys.readouterr().out
+    assert 1 == check.main([*words, "--model", served.model_name, "--tpot-ms", "0.001"])
+    assert "too slow: each further token" in capsys.readouterr().err
+    assert 1 == check.main([*words, "--model", "other"])
+    assert "answers 404: The model `other` does not exist" in capsys.readouterr().err
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert 1 == check.main([*words, "--model", served.model_name])
+    assert "answers 401: the API key is missing" in capsys.readouterr().err
+    assert 3 == check.main(["--url", f"http://127.0.0.1:{free_port()}/v1", "--model", "tiny"])
+    assert "does not answer" in capsys.readouterr().err
 
 
 def test_up_again_leaves_it_and_another_spec_is_refused(

@@ -3,14 +3,16 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shipfit.artifacts import ManifestDraft, Store
-from shipfit.artifacts.layout import artifacts_prefix, holds_prefix, manifest_key, removal_key, work_prefix
-from shipfit.artifacts.objects import Objects, in_memory
+from shipfit.artifacts import ManifestDraft, Store, collect, guards
+from shipfit.artifacts.layout import artifacts_prefix, holds_prefix, removal_key, work_prefix
+from shipfit.artifacts.objects import Object, Objects, in_memory
 from shipfit.core.errors import EnvironmentFailure, InputError, ShipfitError
 from shipfit.core.progress import NoProgress
 from shipfit.spec import Retention
@@ -58,6 +60,25 @@ def test_only_what_nothing_names_goes_and_a_dry_run_only_says_so(
         store.unpin("demo", pinned)
 
 
+def test_a_release_pins_beside_people_and_lets_go_of_its_own_alone(
+    store: Store, model: Path, draft: Draft
+) -> None:
+    served = store.publish(model, draft(), QUIET).fingerprint
+    store.pin("demo", served, "baseline of the paper")
+    store.pin("demo", served, "release chat serves it", holder="one")
+    store.pin("demo", served, "release chat serves it", holder="two")
+    assert ["baseline of the paper", *["release chat serves it"] * 2] == sorted(
+        pin.reason for pin in store.pins("demo")
+    )
+    store.unpin("demo", served)
+    store.unpin("demo", served, holder="one")
+    assert {served: False} == _gone(store)
+    store.unpin("demo", served, holder="two")
+    with pytest.raises(InputError, match="is not pinned"):
+        store.unpin("demo", served, holder="two")
+    assert {served: True} == _gone(store)
+
+
 def test_an_upload_in_flight_stays(store: Store, model: Path) -> None:
     staged = store.stage(model, "demo", "c" * 64, QUIET)
     decisions = store.collect("demo", ALL, {}, QUIET)
@@ -99,7 +120,7 @@ class _Turns:
         self._waiting = set(names)
         self._condition = threading.Condition()
         self._turn = self._dice.choice(sorted(names))
-        for request in ("read", "create", "write", "replace", "below", "delete", "folders", "size"):
+        for request in ("read", "create", "write", "replace", "below", "delete", "folders", "size", "find"):
             setattr(objects, request, self._wrapped(getattr(objects, request)))
 
     def _wrapped(self, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -193,7 +214,7 @@ def test_a_removal_that_is_cut_off_leaves_nothing_half_visible(model: Path, draf
         store = Store(objects)
         fingerprint = store.publish(model, draft(), QUIET).fingerprint
         left = iter(range(place))
-        for request in ("read", "create", "write", "below", "delete"):
+        for request in ("read", "create", "write", "below", "delete", "find"):
             setattr(objects, request, _failing(getattr(objects, request), left))
         try:
             store.collect("demo", ALL, {}, QUIET)
@@ -229,13 +250,30 @@ def _copied(objects: Objects) -> Objects:
 def test_a_mark_that_was_forgotten_is_taken_over(
     store: Store, objects: Objects, model: Path, draft: Draft, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datetime import timedelta
+    goes, stays = (store.publish(model, draft(content=each), QUIET).fingerprint for each in "12")
+    store.promote("demo", "stable", stays)
+    for fingerprint in (goes, stays, "f" * 64):  # the last is of an artifact that was removed whole
+        objects.create(removal_key("demo", fingerprint), b"{}", "marking")
+    monkeypatch.setattr(collect, "COUNTS_FOR", timedelta(0))
+    assert {goes: True, stays: False} == _gone(store)
+    assert [stays] == store.fingerprints("demo")
+    left = objects.below("demo/guards/removals", "counting")
+    assert [] == [each.key for each in left if not each.key.endswith(".lock")]
 
-    from shipfit.artifacts import collect
 
+def test_a_mark_that_was_forgotten_keeps_nobody_from_naming_the_artifact(
+    store: Store, objects: Objects, model: Path, draft: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fingerprint = store.publish(model, draft(), QUIET).fingerprint
     objects.create(removal_key("demo", fingerprint), b"{}", "marking")
-    monkeypatch.setattr(collect, "COUNTS_FOR", timedelta(0))
-    assert {fingerprint: True} == _gone(store)
-    assert objects.read(manifest_key("demo", fingerprint), "looking") is None
-    assert objects.read(removal_key("demo", fingerprint), "looking") is None
+    with pytest.raises(EnvironmentFailure, match="is being removed"):
+        store.promote("demo", "stable", fingerprint)
+    find = objects.find
+
+    def an_hour_later(key: str, doing: str) -> Object | None:
+        found = find(key, doing)
+        marks = found and key == removal_key("demo", fingerprint)
+        return replace(found, changed=found.changed - guards.COUNTS_FOR) if marks else found
+
+    monkeypatch.setattr(objects, "find", an_hour_later)
+    store.promote("demo", "stable", fingerprint)

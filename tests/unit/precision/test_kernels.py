@@ -34,6 +34,7 @@ def test_every_kernel_names_a_source_and_serves_what_there_is() -> None:
         assert kernel.capability < kernel.below
         assert kernel.until is None or release(kernel.since or "0.0") < release(kernel.until)
     assert {precision for kernel in _kernels().kernels for precision in kernel.serves} == known
+    assert all(each.source and set(each.serves) <= known for each in _kernels().beside)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_the_kernel_that_vllm_takes(precision: str, name: str, kernel: str) -> N
         (
             "gguf-q4_k_m",
             "A100",
-            "only before 0.24.0; later it takes the plugin vllm-gguf-plugin, or llama.cpp's own server",
+            "only before 0.24.0; later it takes the plugin vllm-gguf-plugin; llama.cpp's own server takes it, on the CPU",
         ),
         ("bf16", "Gaudi-3", "vLLM itself does not serve on Gaudi"),
         ("bf16", "TPU-v6e", "vLLM itself does not serve on TPUs"),
@@ -198,6 +199,12 @@ def test_blocks_and_what_cannot_be_divided(
         ("fp8-block", PLAIN, QKV, "fp8-block needs a processor with amx_bf16"),
         ("fp8-block", AMX, QKV, "AMX FP8"),
         ("nvfp4", AMX, QKV, "vLLM has no kernel for nvfp4 on a processor"),
+        (
+            "gguf-q8_0",
+            PLAIN,
+            QKV,
+            "no kernel for gguf-q8_0 on a processor; llama.cpp's own server takes it, on the CPU as on a GPU",
+        ),
         ("mxfp4", AMX, QKV, "vLLM has no kernel for attention.qkv in mxfp4 on cpu"),
     ],
 )

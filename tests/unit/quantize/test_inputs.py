@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,22 @@ from shipfit.core.errors import InputError
 from shipfit.core.progress import NoProgress
 from shipfit.quantize.datasets import Dataset
 from shipfit.quantize.engines import engine_of
-from shipfit.quantize.inputs import determining, resolve
+from shipfit.quantize.inputs import Inputs, determining, resolve
 from shipfit.spec import Pipeline, Precision, Recipe, load
+from shipfit.spec.pipeline import Tasks
+
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "num_hidden_layers": 2,
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 128,
+    "vocab_size": 320,
+    "max_position_embeddings": 128,
+    "torch_dtype": "bfloat16",
+}
 
 
 @pytest.fixture
@@ -72,6 +89,20 @@ def test_what_needs_no_text_has_the_same_fingerprint_with_any(pipeline: Pipeline
     assert digest(plain) == digest(plain, calibration=Dataset((), "d"))
 
 
+def test_questions_of_an_own_task_change_what_the_gate_measures(pipeline: Pipeline, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("task: own\ndataset_kwargs: {data_files: questions.jsonl}\n")
+    asked = edit(pipeline, "gate", tasks=Tasks(names=[str(tmp_path / "own.yaml"), "arc_easy"]))
+
+    def now() -> str:
+        return Inputs(asked, None, "abc", Dataset((), "c"), Dataset((), "h"), ()).gate_digest  # type: ignore[arg-type]
+
+    digests = []
+    for questions in ("{}", "{ }"):
+        (tmp_path / "questions.jsonl").write_text(questions)
+        digests += [now(), now()]
+    assert digests[0] == digests[1] != digests[2] == digests[3]
+
+
 def test_a_recipe_that_calibrates_without_text_is_refused_by_field(tmp_path: Path) -> None:
     path = tmp_path / "pipeline.yaml"
     path.write_text(
@@ -82,3 +113,36 @@ def test_a_recipe_that_calibrates_without_text_is_refused_by_field(tmp_path: Pat
         InputError, match=r"calibration: is missing, and llm-compressor calibrates for gptq-w4a16"
     ):
         resolve(load(path, Pipeline), NoProgress())
+
+
+def test_the_preflight_comes_before_a_folder_is_read_whole(tmp_path: Path) -> None:
+    """A source of 140 GB takes minutes to read, and a wrong setting shows in its config.json."""
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps(CONFIG))
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(
+        "apiVersion: shipfit/v1\nkind: Pipeline\nname: x\nsource: ./model\n"
+        "recipe: {precision: mxfp4}\ngate: {dataset: [gone.txt], tokens: 256}\n"
+    )
+    progress = Told()
+    with pytest.raises(InputError, match=r"yaml:6: gate.tokens: is 256, and ./model holds 128 tokens"):
+        resolve(load(path, Pipeline), progress)
+    path.write_text(path.read_text().replace("256", "64").replace("gone", "held-out"))
+    (tmp_path / "held-out.txt").write_text("words " * 10_000)
+    assert progress.steps == []
+    resolve(load(path, Pipeline), progress)
+    assert progress.steps == ["reading model"]
+
+
+class Told(NoProgress):
+    """Remembers what was begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[str] = []
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        self.steps.append(title)
+        yield

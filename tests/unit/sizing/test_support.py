@@ -93,6 +93,8 @@ def test_what_vllm_serves_has_no_reason_against_it(
         (LLAMA, "H100", "bf16", Settings(context=200_000), "a context of 200,000 exceeds the model's 131,072"),
         (LLAMA, "A100:3g.40gb", "bf16", Settings(tensor=2), "parts cannot reach each other: one GPU a replica"),
         (LLAMA, "H100", "bnb-nf4", Settings(tensor=2, version="0.19.0"), "bnb-nf4 cannot be divided between 2"),
+        ("google/gemma-2-9b-it", "A100", "fp16", Settings(), "does not serve gemma2 in fp16"),
+        ("bundled:gemma-3-270m", "T4", "fp16", Settings(), "does not serve gemma3_text in fp16"),
         (LLAMA, "Gaudi-3", "bf16", Settings(), "the plugin vllm-gaudi does"),
     ],
 )  # fmt: skip

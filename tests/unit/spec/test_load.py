@@ -181,7 +181,9 @@ def test_whatever_stands_in_a_field_is_read_or_refused_in_one_line(
     ],
 )
 def test_every_file_that_ships_is_valid(repository: Path, pattern: str, kind: type[Document]) -> None:
-    files = sorted(repository.glob(pattern))
+    files = [
+        file for file in repository.glob(pattern) if not file.name.endswith(".values.yaml")
+    ]  # those are Helm's
     assert files
     for file in files:
         load(file, kind)

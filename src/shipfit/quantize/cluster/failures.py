@@ -2,7 +2,8 @@
 
 | what happened | what is done |
 |---|---|
-| a node, Ray's process on it or an object was lost; the store failed for a file | again, a few times, with pauses |
+| a node, Ray's process on it or an object was lost; the store failed for an input | again, a few times, with pauses |
+| the store failed for the output | the upload alone again, by the keeper (``transfer``), as often |
 | memory did not suffice: the engine, the kernel or Ray said so | again with half the batch, down to 1 |
 | anything else: what the engine raised, a wrong input, the driver's own Ray gone | nothing: it would fail again |
 """
@@ -16,7 +17,7 @@ from shipfit.core.worker import WorkerError
 from shipfit.quantize.stages import OUT_OF_MEMORY, TransferFailure
 
 MOST_TRIES = 4
-"""Of one stage, while its node or the store is lost again and again."""
+"""Of one stage, or of one upload, while its node or the store is lost again and again."""
 
 _PAUSE_SECONDS = (5.0, 20.0, 60.0)
 """Before the second try and those after: a lost node is noticed within seconds, a store is back within minutes."""

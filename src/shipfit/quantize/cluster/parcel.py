@@ -16,6 +16,7 @@ from pathlib import Path
 from shipfit.core.data import read_yaml
 from shipfit.core.errors import InputError, from_os_error
 from shipfit.core.units import MIB
+from shipfit.quantize.gate.task_files import files_of
 from shipfit.spec import Pipeline, locate
 
 MOST = 500 * MIB
@@ -96,7 +97,10 @@ def pack(pipeline: Pipeline) -> Parcel:
         path = (own.parent / text).resolve()
         if not path.exists():
             raise InputError(f"there is no {path}", hint="mend the path", where=locate(pipeline, *at))
-        found |= {path} if path.is_file() else {each for each in path.rglob("*") if _goes_along(each)}
+        if at[:2] == ("gate", "tasks"):
+            found |= {each.resolve() for each in files_of(path) if each.is_relative_to(path.parent)}
+        else:
+            found |= {path} if path.is_file() else {each for each in path.rglob("*") if _goes_along(each)}
     root = Path(os.path.commonpath([file.parent for file in found]))
     size = sum(file.stat().st_size for file in found)
     if size > MOST:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
 from shipfit.core.progress import Progress
 from shipfit.core.units import MIB
 from shipfit.models import folder, parse
+from shipfit.quantize.cluster.failures import MOST_TRIES, pause
 
 CARRIED_MOST = 500 * MIB
 """Bytes that the driver carries for one input; more belongs into an object store."""
@@ -118,11 +120,25 @@ class InStore:
     fingerprint: str
 
     def keep(self, path: Path, progress: Progress) -> dict[str, Any]:
-        """Upload a folder; what finds it again is in the answer."""
-        with open_store(self.store, progress) as store:
-            staged = store.stage(path, self.name, self.fingerprint, progress)
-        (path / _UPLOAD).write_text(staged.upload)
-        return staged.model_dump(mode="json")
+        """Upload a folder; what finds it again is in the answer.
+
+        Where the store fails, this alone is tried again, with the files that have not arrived: what took hours to make
+        is not made again for a store that is back in a minute.
+        """
+        tries = 1
+        while True:
+            try:
+                with open_store(self.store, progress) as store:
+                    staged = store.stage(path, self.name, self.fingerprint, progress)
+            except EnvironmentFailure as error:
+                if tries == MOST_TRIES:
+                    raise
+                progress.note(f"{error.message}; try {tries + 1} of {MOST_TRIES} in {pause(tries):g} s")
+                time.sleep(pause(tries))
+                tries += 1
+            else:
+                (path / _UPLOAD).write_text(staged.upload)
+                return staged.model_dump(mode="json")
 
     def bring(self, path: Path, progress: Progress) -> None:
         """Download what was uploaded last, unless the folder is what was uploaded."""

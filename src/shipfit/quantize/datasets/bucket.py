@@ -15,6 +15,7 @@ from shipfit.core.progress import Progress
 from shipfit.quantize.datasets.folders import choose, require_readable, require_some
 from shipfit.quantize.datasets.formats import kind_of
 from shipfit.quantize.datasets.model import Source
+from shipfit.quantize.datasets.prune import prune
 from shipfit.spec import TextSource
 
 _DOING = "looking for a dataset"
@@ -55,6 +56,7 @@ def _copy(objects: Objects, wanted: Object, progress: Progress) -> Path:
     path = folder / wanted.key.rpartition("/")[2]
     with locks.exclusive(folder / "lock"):
         if path.exists():
+            os.utime(path)  # its last use
             return path
         unfinished = folder / "unfinished"
         doing = f"fetching {wanted.key}"
@@ -68,6 +70,7 @@ def _copy(objects: Objects, wanted: Object, progress: Progress) -> Path:
                 stream.flush()
                 os.fsync(stream.fileno())
             unfinished.replace(path)
+            prune(each for each in folder.parent.glob("*/*") if each.name != "lock")
         except FileNotFoundError:
             raise InputError(f"there is no object {objects.label}/{wanted.key} any more") from None
         except OSError as error:

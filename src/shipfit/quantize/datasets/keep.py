@@ -13,6 +13,7 @@ from pathlib import Path
 from shipfit.core.errors import from_os_error
 from shipfit.core.paths import cache_dir
 from shipfit.quantize.datasets.model import Document
+from shipfit.quantize.datasets.prune import prune
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def keep(documents: Iterable[Document]) -> Kept:
                 path = temporary.replace(folder / f"{digest.hexdigest()}.jsonl")
             finally:
                 temporary.unlink(missing_ok=True)
+        prune(folder.iterdir())
     except OSError as error:
         raise from_os_error(error, "keeping a dataset") from error
     return Kept(path, digest.hexdigest(), count, text_bytes, chats)

@@ -5,6 +5,6 @@ the figures.
 """
 
 from shipfit.quantize.preflight.calibration import Needs, needs
-from shipfit.quantize.preflight.check import preflight
+from shipfit.quantize.preflight.check import preflight, require_possible
 
-__all__ = ["Needs", "needs", "preflight"]
+__all__ = ["Needs", "needs", "preflight", "require_possible"]

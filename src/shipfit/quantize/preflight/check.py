@@ -1,10 +1,8 @@
-"""The preflight of one recipe: what it needs beside what there is, and every reason not to begin."""
+"""The preflight of one recipe: every reason not to begin, and what it needs beside what there is."""
 
 from __future__ import annotations
 
-import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from shipfit.core.errors import EnvironmentFailure, InputError
@@ -13,66 +11,78 @@ from shipfit.core.progress import Progress
 from shipfit.core.units import GIB
 from shipfit.environments import Accelerator
 from shipfit.hardware import CPU, gpu
-from shipfit.models import ModelFacts, Weight
+from shipfit.models import ModelFacts
 from shipfit.quantize.engines import Engine
 from shipfit.quantize.preflight.calibration import Needs, baseline_bytes, needs
-from shipfit.quantize.preflight.serving import serving_objection
-from shipfit.spec import Pipeline, Precision, Recipe, Serving, blame
+from shipfit.quantize.preflight.serving import is_ignored, objection_anywhere, serving_objection
+from shipfit.spec import Pipeline, Precision, Recipe, blame
 
 _TOKENS_AN_EXPERT = 64
 """Calibration tokens that each expert should see on average; with fewer, some see none at all."""
 
+_REFERENCE = "H100-SXM5-80GB"
+"""The GPU that times are told of: the one that they were measured on."""
 
-def preflight(
-    pipeline: Pipeline,
-    recipe: Recipe,
-    engine: Engine,
-    facts: ModelFacts,
-    progress: Progress,
-    *,
-    here: bool,
-) -> Needs:
-    """Check one recipe of a pipeline, and say what it will take.
 
-    Memory is checked by the cluster, which knows its nodes.
+def require_possible(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: ModelFacts) -> None:
+    """Refuse one recipe of a pipeline that cannot go well whatever the machine; nothing of the model is read for it.
 
     Args:
         pipeline: the spec.
         recipe: one of its recipes.
         engine: that makes it.
         facts: of the source.
-        progress: told what it will take.
-        here: whether all of it happens on this machine, so that its disks count.
 
     Raises:
         InputError: the source, the recipe or the calibration cannot go together, or not be served as asked.
-        EnvironmentFailure: this machine has too little disk.
     """
     check_model(pipeline, recipe, engine, facts)
-    check_samples(pipeline, engine, facts, progress)
+    check_samples(pipeline, facts)
     if pipeline.gate.tasks and engine.declared.writes == "gguf":
         with blame(pipeline, "gate", "tasks"):
             raise InputError(
                 f"cannot be run on what {engine.name} writes",
                 hint="leave them out; the gate's other measurements hold",
             )
-    if pipeline.serving and pipeline.recipe:  # of several, those that do not fit are left out and told of
-        _require_serving(pipeline, pipeline.serving, recipe, facts)
+    if pipeline.recipe:  # of several, those that cannot be served are left out and told of
+        _require_serving(pipeline, recipe, engine, facts)
+
+
+def preflight(
+    pipeline: Pipeline, engine: Engine, facts: ModelFacts, progress: Progress, *, here: bool
+) -> Needs:
+    """Find out what one recipe of a pipeline will take, and say it.
+
+    Memory is checked by the cluster, which knows its nodes.
+
+    Args:
+        pipeline: the spec.
+        engine: that makes the recipe.
+        facts: of the source.
+        progress: told what it will take.
+        here: whether all of it happens on this machine, so that its disks count.
+
+    Raises:
+        EnvironmentFailure: this machine has too little disk.
+    """
     on_gpu = engine.accelerator is Accelerator.CUDA
-    needed = needs(
-        facts, engine, pipeline.calibration, None if on_gpu else gpu(CPU).tflops["bf16"], gpu=on_gpu
-    )
+    tflops = gpu(_REFERENCE if on_gpu else CPU).tflops["bf16"]
+    needed = needs(facts, engine, pipeline.calibration, tflops, gpu=on_gpu)
     if here:
         _require_room(pipeline, needed, facts)
     if deprecated := engine.declared.deprecated:
         progress.note(f"{engine.name} is deprecated: {deprecated.why}; use {deprecated.successor}")
+    if warning := _unseen_experts(pipeline, engine, facts):
+        progress.note(warning)
     progress.note(_said(engine, needed))
     return needed
 
 
-def _require_serving(pipeline: Pipeline, serving: Serving, recipe: Recipe, facts: ModelFacts) -> None:
-    objection = serving_objection(pipeline, serving, recipe, facts)
-    if objection:
+def _require_serving(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: ModelFacts) -> None:
+    if objection := objection_anywhere(engine):
+        with blame(pipeline, *pipeline.at(recipe)):
+            raise InputError(f"vLLM serves on no GPU what {engine.name} makes of it: {objection}")
+    if pipeline.serving and (objection := serving_objection(pipeline, pipeline.serving, engine, facts)):
         with blame(pipeline, "serving"):
             raise InputError(
                 f"an artifact in {recipe.precision} could not be served there: {objection}",
@@ -108,24 +118,15 @@ def check_model(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: Model
     if isinstance(group, int) and group > 0:
         with blame(pipeline, *pipeline.at(recipe), "group_size"):
             for weight in facts.weights:
-                if weight.quantized and weight.columns % group and not _ignored(weight, ignored):
+                if weight.quantized and weight.columns % group and not is_ignored(weight, ignored):
                     raise InputError(
                         f"{weight.name} has {weight.columns} inputs, which groups of {group} do not divide",
                         hint="choose group_size: -1, or ignore that layer",
                     )
 
 
-def _ignored(weight: Weight, patterns: Sequence[str]) -> bool:
-    """Whether a recipe ignores a matrix in every layer, by the names that a model of text alone gives it."""
-    names = [f"model.layers.{layer}.{module}" for layer in weight.layers for module in weight.modules]
-    return all(
-        any(re.match(each[3:], name) if each.startswith("re:") else each == name for each in patterns)
-        for name in names
-    )
-
-
-def check_samples(pipeline: Pipeline, engine: Engine, facts: ModelFacts, progress: Progress) -> None:
-    """Refuse samples longer than the model's context; warn where experts will see too little of them.
+def check_samples(pipeline: Pipeline, facts: ModelFacts) -> None:
+    """Refuse samples longer than the model's context.
 
     Raises:
         InputError: names file, line and field.
@@ -141,14 +142,20 @@ def check_samples(pipeline: Pipeline, engine: Engine, facts: ModelFacts, progres
                 raise InputError(
                     f"is {tokens:,}, and {pipeline.source} holds {longest:,} tokens", hint="lower it"
                 )
-    if facts.experts and engine.calibrates and calibration:
-        tokens = calibration.samples * calibration.tokens
-        each = tokens * facts.experts.per_token / facts.experts.count
-        if each < _TOKENS_AN_EXPERT:
-            progress.note(
-                f"each of {facts.experts.count} experts will see about {each:,.0f} calibration tokens, and some perhaps"
-                f" none: {_TOKENS_AN_EXPERT * facts.experts.count // facts.experts.per_token:,} tokens in all are wise"
-            )
+
+
+def _unseen_experts(pipeline: Pipeline, engine: Engine, facts: ModelFacts) -> str | None:
+    """What to say where experts will see too little of the calibration text; None elsewhere."""
+    calibration = pipeline.calibration
+    if not (facts.experts and engine.calibrates and calibration):
+        return None
+    each = calibration.samples * calibration.tokens * facts.experts.per_token / facts.experts.count
+    if each >= _TOKENS_AN_EXPERT:
+        return None
+    return (
+        f"each of {facts.experts.count} experts will see about {each:,.0f} calibration tokens, and some perhaps"
+        f" none: {_TOKENS_AN_EXPERT * facts.experts.count // facts.experts.per_token:,} tokens in all are wise"
+    )
 
 
 def _require_disk(what: str, gib: float, folder: Path, variable: str) -> None:
@@ -165,8 +172,6 @@ def _said(engine: Engine, needed: Needs) -> str:
     if needed.gpu_gib:
         parts.append(f"{needed.gpu_gib:,.1f} GiB of a GPU")
     parts.append(f"{needed.disk_gib:,.2f} GiB of disk")
-    if needed.seconds:
-        parts.append(
-            f"{needed.seconds / 60:,.0f} min" if needed.seconds >= 90 else f"{needed.seconds:,.0f} s"
-        )
+    time = f"{needed.seconds / 60:,.0f} min" if needed.seconds >= 90 else f"{needed.seconds:,.0f} s"
+    parts.append(f"{time} on an H100" if needed.gpu_gib else time)
     return f"{engine.name} {engine.recipe['precision']} will take about {', '.join(parts)}"

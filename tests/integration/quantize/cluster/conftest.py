@@ -19,6 +19,7 @@ import httpx
 import psutil
 import pytest
 
+from shipfit.core.progress import NoProgress
 from shipfit.environments import Accelerator
 from shipfit.quantize.cluster import common
 from shipfit.quantize.stages import Needs, Stage
@@ -113,6 +114,19 @@ class Nodes:
             )
         self.running.append(node)
         return node
+
+
+@dataclass
+class Heard(NoProgress):
+    """Keeps what was said."""
+
+    said: list[str] = field(default_factory=list)
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        self.said.append(text)
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
 
 
 @pytest.fixture(scope="session")

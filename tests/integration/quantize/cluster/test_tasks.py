@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -18,24 +17,11 @@ from shipfit.quantize.cluster import cluster_at
 from shipfit.quantize.cluster.transfer import InStore
 from shipfit.quantize.stages import Needs, Stage
 
-from .conftest import Nodes, wait_until
+from .conftest import Heard, Nodes, wait_until
 
 pytestmark = pytest.mark.integration
 
 Make = Callable[..., Stage]
-
-
-@dataclass
-class Heard(NoProgress):
-    """Keeps what was said."""
-
-    said: list[str] = field(default_factory=list)
-
-    def update(self, text: str, fraction: float | None = None) -> None:
-        self.said.append(text)
-
-    def note(self, text: str) -> None:
-        self.said.append(text)
 
 
 def pids(started: Path) -> list[int]:

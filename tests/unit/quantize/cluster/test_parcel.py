@@ -10,6 +10,7 @@ from shipfit.core.errors import InputError
 from shipfit.quantize.cluster import parcel
 from shipfit.quantize.cluster.parcel import pack, variables
 from shipfit.spec import Pipeline, load
+from shipfit.spec.pipeline import Tasks
 
 _SPEC = """\
 apiVersion: shipfit/v1
@@ -59,6 +60,20 @@ def test_what_it_names_here_goes_along_at_the_same_places(tmp_path: Path) -> Non
     before = packed.digest
     (tmp_path / "pipelines" / "text.jsonl").write_text("{ }")
     assert before != packed.digest
+
+
+def test_questions_of_an_own_task_go_along(tmp_path: Path) -> None:
+    spec = pipeline(tmp_path)
+    folder = tmp_path / "pipelines" / "tasks"
+    folder.mkdir()
+    (tmp_path / "shared.jsonl").write_text("{}")
+    (folder / "questions.jsonl").write_text("{}")
+    (folder / "own.yaml").write_text(
+        f"task: own\ndata_files: [questions.jsonl, {tmp_path / 'shared.jsonl'}]\n"
+    )
+    gate = spec.gate.model_copy(update={"tasks": Tasks(names=["tasks/own.yaml"])})
+    packed = pack(spec.model_copy(update={"gate": gate}))
+    assert {"tiny.yaml", "tasks/own.yaml", "tasks/questions.jsonl"} == set(map(str, packed.files))
 
 
 def test_a_cluster_does_not_reach_the_embedded_store(tmp_path: Path) -> None:

@@ -56,6 +56,25 @@ def test_an_output_of_another_attempt_is_replaced(tmp_path: Path) -> None:
             assert [f"{attempt}.safetensors"] == [file.name for file in folder.glob("*.safetensors")]
 
 
+def test_an_upload_is_tried_again_until_the_store_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, made = tmp_path / "bucket", tmp_path / "made"
+    bucket.mkdir()
+    made.mkdir()
+    (made / "model.safetensors").write_text("weights")
+    in_the_way = bucket / "demo"
+    in_the_way.touch()
+    output, waited = InStore(bucket.as_uri(), "demo", "0" * 64), []
+    monkeypatch.setattr(transfer.time, "sleep", waited.append)
+    with pytest.raises(EnvironmentFailure, match="uploading demo failed"):
+        output.keep(made, NoProgress())
+    assert [5, 20, 60] == waited
+
+    monkeypatch.setattr(transfer.time, "sleep", lambda seconds: in_the_way.unlink())
+    assert ["model.safetensors"] == [file["path"] for file in output.keep(made, NoProgress())["files"]]
+
+
 def test_what_is_published_is_brought_too(tmp_path: Path) -> None:
     bucket, made, there = (tmp_path / name for name in ("bucket", "made", "there"))
     bucket.mkdir()

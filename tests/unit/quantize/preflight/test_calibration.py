@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from shipfit.core.progress import NoProgress
+from shipfit.environments import Accelerator
 from shipfit.models import load_facts
 from shipfit.quantize.engines import engine_of
+from shipfit.quantize.preflight import preflight
 from shipfit.quantize.preflight.calibration import artifact_bytes, needs
 from shipfit.spec import Calibration, Pipeline, Recipe, load
 from shipfit.spec.precision import Precision
@@ -22,20 +27,22 @@ def test_a_70b_needs_its_weights_on_the_host_and_a_layer_on_the_gpu(pipeline: Pi
     facts = load_facts("meta-llama/Llama-3.3-70B-Instruct")
     engine = engine_of(pipeline, pipeline.all_recipes[0])
     text = Calibration(dataset=["a"], samples=256, tokens=2048)
-    needed = needs(facts, engine, text, None, gpu=True)
-    # 140 GB of 16-bit weights are 131 GiB; 256 x 2048 hidden states of 8192 in 16 bits are 8 GiB a copy.
-    assert 131 + 8 < needed.host_gib < 131 + 3 * 8 + 8
-    # down_proj has 28672 inputs: its Hessian alone is 3.06 GiB, and a layer's weights are 1.6.
-    assert 4.7 < needed.gpu_gib < 24
-    assert needed.seconds is None
+    needed = needs(facts, engine, text, 989, gpu=True)
+    # 141 GB of 16-bit weights are 131 GiB, and those of the artifact come to 33 GiB before the source's go.
+    assert 131 + 33 < needed.host_gib < 131 + 33 + 4
+    # down_proj has 28672 inputs: its Hessian alone is 3.06 GiB and is there four times, and a layer's weights are 1.6.
+    assert 4 * 3.06 + 1.6 < needed.gpu_gib < 24
+    # The matrices of each of 80 layers have 77,824 columns together, half a millisecond each: 52 minutes.
+    assert needed.seconds > 52 * 60
 
 
 def test_without_a_gpu_all_of_it_is_the_hosts(pipeline: Pipeline) -> None:
     facts = load_facts("meta-llama/Llama-3.3-70B-Instruct")
     engine = engine_of(pipeline, pipeline.all_recipes[0])
-    text = Calibration(dataset=["a"], samples=8, tokens=2048)
+    text = Calibration(dataset=["a"], samples=2048, tokens=2048)  # hidden states outweigh the artifact
     there, here = (needs(facts, engine, text, 1.0, gpu=gpu) for gpu in (True, False))
-    assert here.host_gib == pytest.approx(there.host_gib + there.gpu_gib)
+    of_cuda = 1.64  # context and libraries
+    assert here.host_gib == pytest.approx(there.host_gib + there.gpu_gib - of_cuda)
     assert here.gpu_gib == 0
 
 
@@ -52,8 +59,17 @@ def test_more_text_takes_longer_and_none_takes_none(pipeline: Pipeline) -> None:
         needs(facts, engine, Calibration(dataset=["a"], samples=n, tokens=256), 0.1, gpu=False).seconds
         for n in (16, 32)
     ]
-    assert times[0] is not None
-    assert times[1] is not None
     assert times[0] < times[1]
     plain = engine_of(pipeline, Recipe(precision=Precision.BF16))
-    assert needs(facts, plain, None, 0.1, gpu=False).seconds == plain.made.costs.start_s
+    assert needs(facts, plain, None, 0.1, gpu=False).seconds < plain.made.costs.start_s + 1  # to write it
+
+
+def test_what_a_gpu_will_take_is_told_of_the_one_that_was_measured(pipeline: Pipeline) -> None:
+    class Heard(NoProgress):
+        def note(self, text: str) -> None:
+            said.append(text)
+
+    said: list[str] = []
+    engine = replace(engine_of(pipeline, pipeline.all_recipes[0]), accelerator=Accelerator.CUDA)
+    preflight(pipeline, engine, load_facts("meta-llama/Llama-3.3-70B-Instruct"), Heard(), here=False)
+    assert re.search(r" GiB of memory, 1\d\.\d GiB of a GPU, .* GiB of disk, \d+ min on an H100$", said[-1])

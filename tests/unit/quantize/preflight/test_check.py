@@ -10,9 +10,10 @@ import pytest
 
 from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.progress import NoProgress
+from shipfit.environments import Accelerator
 from shipfit.models import load_facts
 from shipfit.quantize.engines import engine_of
-from shipfit.quantize.preflight import preflight
+from shipfit.quantize.preflight import preflight, require_possible
 from shipfit.spec import Pipeline, load
 
 _SPEC = """\
@@ -58,7 +59,9 @@ def checked(tmp_path: Path) -> Callable[..., list[str]]:
         progress.note = said.append  # type: ignore[method-assign]
         recipe_of = pipeline.all_recipes[0]
         facts = load_facts(pipeline.source)
-        preflight(pipeline, recipe_of, engine_of(pipeline, recipe_of), facts, progress, here=True)
+        engine = engine_of(pipeline, recipe_of)
+        require_possible(pipeline, recipe_of, engine, facts)
+        preflight(pipeline, engine, facts, progress, here=True)
         return said
 
     return check
@@ -118,6 +121,21 @@ def test_what_cannot_go_well_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=expected):
         checked(**case)
+
+
+def test_act_order_that_no_kernel_follows_is_refused_wherever_it_is_to_be_served(
+    checked: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AutoGPTQ makes groups of the inputs in that order; with one group a row there is nothing to follow."""
+    monkeypatch.setattr("shipfit.quantize.engines.local_accelerator", lambda: Accelerator.CUDA)
+    recipe = "{{precision: gptq-w4a16, engine: auto-gptq, act_order: true, group_size: {}}}"
+    with pytest.raises(
+        InputError,
+        match=r"x.yaml:5: recipe: vLLM serves on no GPU what auto-gptq makes of it: act order with groups of 64 has no"
+        r" kernel in this release; use static act order or none",
+    ):
+        checked(recipe.format(64))
+    checked(recipe.format(-1))
 
 
 def test_a_deprecated_engine_names_its_successor(checked: Callable[..., list[str]]) -> None:

@@ -1,13 +1,13 @@
 """Asks the artifact and its source the same prompts in vLLM, which will serve it, and compares what they answer.
 
-Runs in vLLM's environment. Request: ``source``, ``revision``, ``artifact``, ``baselines``, ``generation`` (``prompts``,
-``tokens``); see ``shipfit.quantize.gate.measurements``. Decoding is greedy. A prompt goes through the chat template
-where the tokenizer has one, as a user's message, since that is how the model will be asked.
+Runs in vLLM's environment. Request: ``source``, ``revision``, ``artifact``, ``recipe``, ``baselines``, ``generation``
+(``prompts``, ``tokens``); see ``shipfit.quantize.gate.measurements``. Decoding is greedy. A prompt goes through the
+chat template where the tokenizer has one, as a user's message, since that is how the model will be asked.
 
 Figures: ``faulty``, the answers with a fault that the source's answer does not have (``shipfit_answers``);
 ``greedy_agreement``, the mean over prompts of the share of tokens before the first difference, of the longer of both
 answers; ``first_token_agreement``, the share of prompts whose answers begin with the same token. A model that vLLM has
-no kernel for on this machine gives none: ``details.skipped`` is then what vLLM says.
+no kernel for on this machine, or does not serve in fp16, gives none: ``details.skipped`` is then what vLLM says.
 """
 
 from __future__ import annotations
@@ -36,10 +36,15 @@ NOT_HERE = (
     "is not supported for the current GPU",
     "is currently not supported in",
     "backend supports the deployment configuration",
+    "does not support float16",
 )
-"""How vLLM says that this machine cannot run a model, whatever its weights are (vllm/model_executor/kernels/linear,
-vllm/model_executor/models/registry.py, vllm/config/vllm.py, vllm/platforms/interface.py,
+"""How vLLM says that it cannot run a model here, whatever its weights are (vllm/model_executor/kernels/linear,
+vllm/model_executor/models/registry.py, vllm/config/vllm.py, vllm/config/model.py, vllm/platforms/interface.py,
 vllm/model_executor/layers/fused_moe/oracle, in github.com/vllm-project/vllm)."""
+
+DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
+"""What a 16-bit artifact is served in; left to vLLM, it would take bf16 for a model that it does not trust with fp16
+(vllm/config/model.py, _resolve_auto_dtype)."""
 
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # in this process: no second one that imports everything again
@@ -73,6 +78,7 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
             prompts,
             tokens,
             lambda text, done: report(f"artifact, {text}", share * done),
+            DTYPES.get(request["recipe"]["precision"], "auto"),
         )
         if expected is None:
             expected = ask(
@@ -104,7 +110,11 @@ def determines(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def ask(
-    folder: Path, prompts: Sequence[str], tokens: int, report: Callable[[str, float], None]
+    folder: Path,
+    prompts: Sequence[str],
+    tokens: int,
+    report: Callable[[str, float], None],
+    dtype: str = "auto",
 ) -> list[Answer]:
     """A model's greedy answers.
 
@@ -112,9 +122,10 @@ def ask(
         folder: the model, as saved.
         tokens: of an answer, at most.
         report: told of answers as they come, with the fraction done.
+        dtype: what vLLM computes in.
 
     Raises:
-        NotHereError: vLLM has no kernel for it here, or does not know its architecture.
+        NotHereError: vLLM has no kernel for it here, does not know its architecture, or does not serve it in ``dtype``.
     """
     from transformers import AutoTokenizer
     from vllm import LLM, SamplingParams, TokensPrompt
@@ -134,6 +145,7 @@ def ask(
     try:
         model = LLM(
             str(folder),
+            dtype=dtype,
             skip_tokenizer_init=True,
             max_model_len=max(map(len, asked)) + tokens,
             max_num_seqs=AT_ONCE,

@@ -1,0 +1,137 @@
+"""Memory that quantizing takes, of the GPU and of the host. Pure arithmetic on the model's dimensions.
+
+Engines work layer by layer: one layer is on the GPU, with the second-order statistics of each of its matrices (GPTQ,
+arXiv:2210.17323, section 3: a Hessian of d x d for d inputs), while the host holds the model and every sample's
+hidden states between two layers. Without a GPU all of it is in the host's memory.
+
+What lies in memory at each step was read in the engines' code, of the versions in versions.txt, and then measured:
+tests/unit/quantize/preflight/measured.yaml has the figures beside which these formulas are held.
+"""
+
+from __future__ import annotations
+
+from shipfit.core.units import GIB
+from shipfit.models import ModelFacts, Weight
+from shipfit.quantize.engines import Engine
+from shipfit.spec import Calibration
+
+_CONTEXT_GIB = 0.64
+"""What a process takes of a GPU before its first tensor: CUDA's context, 0.61 GiB, and cuBLAS's workspace, 32 MiB
+(measured on one H100 80GB, 2026-11-27, torch 2.11 with CUDA 13.0: torch.cuda.mem_get_info)."""
+
+_CUDA_HOST_GIB = 1.0
+"""What CUDA and its libraries take of the host's memory (the same run: growth beside weights and hidden states)."""
+
+
+def statistics_bytes(engine: Engine) -> float:
+    """Bytes of a Hessian for each square of its inputs; rounding to the nearest collects none."""
+    return 0.0 if engine.recipe.get("rounding") == "nearest" else engine.made.costs.hessian_bytes
+
+
+def gpu_bytes(facts: ModelFacts, engine: Engine, used: Calibration | None) -> float:
+    """Bytes that the busiest moment takes of the GPU.
+
+    Args:
+        facts: of the source.
+        engine: with its settled recipe.
+        used: the calibration; None where the recipe needs none.
+    """
+    costs = engine.made.costs
+    embedding = facts.vocabulary * facts.hidden * 2
+    working = _working_bytes(facts, engine, used) if used else _widest_matrix(facts)
+    calibrating = working + _kept(facts, engine, used, on_gpu=True)
+    return _CONTEXT_GIB * GIB + max(calibrating, costs.gpu_saving * embedding)
+
+
+def host_bytes(
+    facts: ModelFacts, engine: Engine, used: Calibration | None, artifact: float, *, gpu: bool
+) -> float:
+    """Bytes that the busiest moment takes of the host: while it calibrates, or while it saves.
+
+    Args:
+        facts: of the source.
+        engine: with its settled recipe.
+        used: the calibration; None where the recipe needs none.
+        artifact: bytes of the weights that it writes.
+        gpu: whether the layer at work is in a GPU's memory.
+    """
+    costs = engine.made.costs
+    source = costs.model * sum(weight.parameters * weight.wide_bytes for weight in facts.weights)
+    calibrating = _kept(facts, engine, used, on_gpu=False)
+    if not gpu:
+        calibrating += _kept(facts, engine, used, on_gpu=True)
+        calibrating += _working_bytes(facts, engine, used) if used else _widest_matrix(facts)
+    # What is not quantized is written from where the source has it.
+    shared = sum(weight.parameters * weight.wide_bytes for weight in facts.weights if not weight.quantized)
+    saving = costs.artifact * artifact - min(costs.model, costs.artifact, 1) * shared
+    libraries = costs.overhead_gib + (_CUDA_HOST_GIB if gpu else 0)
+    return source + max(calibrating, saving) + libraries * GIB
+
+
+def _working_bytes(facts: ModelFacts, engine: Engine, used: Calibration) -> float:
+    """The layer at work, its statistics, and what a batch or the rounding of its widest matrix takes besides."""
+    costs, square_bytes = engine.made.costs, statistics_bytes(engine)
+    inside = [weight for weight in facts.weights if weight.quantized]
+    batch = min(engine.declared.batch or costs.batch, used.samples)
+    tokens = batch * used.tokens
+    # An expert sees its share of a batch.
+    widest = max((w.columns * w.per_token / w.count for w in inside), default=0)
+    mask = 2 * batch * used.tokens**2
+    layer = _layer_bytes(facts)
+    # Gate, up and their product, and five hidden states: input, after a norm, after the attention, sums, output.
+    passing = 2 * tokens * (3 * widest + 5 * facts.hidden) + mask
+    searching = 2 * costs.products * widest
+    if not square_bytes:
+        return layer + max(passing, searching)
+    # The inputs of the widest matrix twice in 16 bits and, as they are scaled, twice in 32; three hidden states.
+    collecting = tokens * (12 * widest + 6 * facts.hidden) + mask + _statistics(facts, square_bytes)
+    # Four squares: the mean, its reordered copy, the Cholesky factor, its inverse; the weights three times in 32 bits.
+    rounding = max((4 * square_bytes * w.columns**2 + 12 * w.rows * w.columns for w in inside), default=0)
+    return layer + max(passing, collecting, rounding)
+
+
+def _kept(facts: ModelFacts, engine: Engine, used: Calibration | None, *, on_gpu: bool) -> float:
+    """What an engine keeps of every sample between two layers or for its search."""
+    if not used:
+        return 0
+    costs = engine.made.costs
+    # llm-compressor's AWQ keeps it on the host where there are experts (modifiers/transform/awq/base.py).
+    moved = bool(costs.searches and facts.experts)
+    hidden, widest = 0.0, 0.0
+    if not on_gpu:
+        hidden, widest = costs.hidden, costs.widest
+    if on_gpu != moved:
+        hidden, widest = hidden + costs.gpu_hidden, widest + costs.gpu_widest
+    columns = max((w.columns for w in facts.weights if w.quantized), default=0)
+    return 2 * used.samples * used.tokens * (hidden * facts.hidden + widest * columns)
+
+
+def _layer_bytes(facts: ModelFacts) -> float:
+    """The largest layer, in 16 bits."""
+    return max(
+        (
+            sum(2 * w.rows * w.columns * w.each for w in _of_layer(facts, layer))
+            for layer in range(facts.layers)
+        ),
+        default=0,
+    )
+
+
+def _widest_matrix(facts: ModelFacts) -> float:
+    """The largest quantized matrix, in 16 bits and once more in 32, as its scales are found."""
+    return max((6 * w.rows * w.columns for w in facts.weights if w.quantized), default=0)
+
+
+def _statistics(facts: ModelFacts, square_bytes: float) -> float:
+    """The Hessians of the layer that has the largest; each expert's matrices have their own."""
+    return max(
+        (
+            sum(square_bytes * w.columns**2 * w.each for w in _of_layer(facts, layer) if w.quantized)
+            for layer in range(facts.layers)
+        ),
+        default=0,
+    )
+
+
+def _of_layer(facts: ModelFacts, layer: int) -> list[Weight]:
+    return [weight for weight in facts.weights if layer in weight.layers]

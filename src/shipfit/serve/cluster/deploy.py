@@ -1,0 +1,131 @@
+"""The rollout of a proposal, the way back where it fails, and the end of a release."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import NoReturn
+
+from shipfit.core.errors import EnvironmentFailure, ShipfitError, VerdictError
+from shipfit.core.progress import Progress
+from shipfit.serve.cluster import weights
+from shipfit.serve.cluster.address import api_key, end_forward, reached
+from shipfit.serve.cluster.changes import documents
+from shipfit.serve.cluster.diagnosis import Cause
+from shipfit.serve.cluster.kubectl import Object
+from shipfit.serve.cluster.propose import Proposal, values_files
+from shipfit.serve.cluster.rollout import keep_logs, look, remove, watch
+from shipfit.serve.cluster.target import target_of
+from shipfit.serve.cluster.values import Artifact, artifacts_of
+from shipfit.spec import Deployment
+
+
+def roll_out(proposal: Proposal, progress: Progress, timeout: float | None = None) -> int:
+    """Install or upgrade the release, and wait until every pod is ready; returns Helm's number of its revision.
+
+    Where that fails, the revision that served before serves again; what never served is removed.
+
+    Args:
+        timeout: seconds; by default what the pods' own start-up budgets add up to.
+
+    Raises:
+        VerdictError: it failed for a cause in the release; names it.
+        EnvironmentFailure: it failed for a cause around it.
+    """
+    proposal.require()
+    target = proposal.target
+    record = proposal.values["record"]
+    artifact = Artifact.recorded(record["artifact"])
+    weights.pin(target, artifact, record["id"], progress)
+    after = documents(proposal.manifest)
+    number = proposal.current.revisions[-1].number + 1 if proposal.current.revisions else 1
+    with (
+        progress.step(f"rolling out revision {number} of {target.release}"),
+        values_files(target, proposal.values) as files,
+    ):
+        begin = partial(target.helm.upgrade, files, files[0].with_name("helm.log"))
+        cause = watch(target, begin, proposal.changes, after, progress, timeout)
+    if cause:
+        go_back(proposal, cause, progress)
+    before = proposal.current.values.get("record") or {}
+    gone = artifacts_of(before) - artifacts_of(record)
+    weights.unpin(gone, record["id"], progress)
+    return number
+
+
+def prove(proposal: Proposal, progress: Progress) -> str:
+    """Ask the release for a streamed completion of every model, through its router; the figures as a line.
+
+    Where that fails, as in ``roll_out``: what served before serves again.
+
+    Raises:
+        VerdictError: it does not answer as it should.
+    """
+    from shipfit.serve.pod.check import ask, judge
+
+    target = proposal.target
+    try:
+        with progress.step("asking for a completion through the router"):
+            current = target.helm.current()
+            key = api_key(target, current.values)
+            with reached(target) as url:
+                answers = [ask(f"{url}/v1", key, name) for name in _served(documents(proposal.manifest))]
+                return judge(answers, None, None)
+    except ShipfitError as error:
+        go_back(proposal, Cause(target.release, error.message, error.hint or "see its logs"), progress)
+
+
+def go_back(proposal: Proposal, cause: Cause, progress: Progress) -> NoReturn:
+    """Undo a rollout that failed, and say why it did.
+
+    Raises:
+        VerdictError: always, or
+        EnvironmentFailure: where the cause is not in the release.
+    """
+    target, serving = proposal.target, proposal.current.serving
+    logs = keep_logs(target, look(target))
+    if serving:
+        after = documents(target.helm.manifest(serving.number))
+        begin = partial(target.helm.rollback, serving.number, logs / "helm.log")
+        with progress.step(f"going back to revision {serving.number}"):
+            failed = watch(target, begin, proposal.changes, after, progress)
+        state = (
+            f"but revision {serving.number} does not come up either: {failed}"
+            if failed
+            else f"revision {serving.number} serves as before"
+        )
+    else:
+        with progress.step("removing what never served"):
+            remove(target, progress)
+        state = "nothing was served before, and nothing is left"
+    record, before = proposal.values["record"], proposal.current.values.get("record") or {}
+    weights.unpin(artifacts_of(record) - artifacts_of(before), record["id"], progress)
+    kind = VerdictError if cause.verdict else EnvironmentFailure
+    raise kind(f"the rollout failed: {cause} ({cause.advice}); {state}", log=logs)
+
+
+def take_down(deployment: Deployment, progress: Progress) -> bool:
+    """Remove the release and all that belongs to it; whether there was one.
+
+    Raises:
+        EnvironmentFailure: the cluster is out of reach.
+    """
+    target = target_of(deployment)
+    end_forward(target)
+    current = target.helm.current()
+    if not current.revisions:
+        return False
+    with progress.step(f"removing {target.release} from {target.place}"):
+        remove(target, progress)
+    record = current.values.get("record") or {}
+    weights.unpin(artifacts_of(record), str(record.get("id", "")), progress)
+    return True
+
+
+def _served(after: Sequence[Object]) -> list[str]:
+    """The names that clients send, from the settings of the router."""
+    for each in after:
+        if each["kind"] == "ConfigMap" and "settings.json" in (each.get("data") or {}):
+            return [model["name"] for model in json.loads(each["data"]["settings.json"])["models"]]
+    return []

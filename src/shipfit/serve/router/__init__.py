@@ -1,0 +1,60 @@
+"""Envoy's configuration: one static file that is the whole router of a deployment, on this machine or in a cluster.
+
+| request | answer |
+|---|---|
+| GET /health | 200 while a replica is healthy and until the router drains, else 503; no key needed |
+| POST /v1/completions, POST /v1/chat/completions, GET /v1/models, with a key | a replica's |
+| the same without a key | 401 |
+| anything else | 404 |
+
+With several models, a request goes to the replicas of the one that its body names, the router itself lists them, and
+/health is about the router alone. With one, whether the ``model`` of a request is known is left to vLLM, which answers
+404 in the same form. Every error that the router itself gives has the form of the OpenAI API. A request goes to the
+replica with the fewest in flight; one that a dying or draining replica drops before the first byte of its answer goes
+to another. Answers are never buffered or timed.
+
+On the port for metrics, GET /stats/prometheus passes on Envoy's statistics, GET /livez is 200 while it answers at all,
+and GET /readyz until it is told to drain.
+
+Field names and meanings: https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/api
+"""
+
+from __future__ import annotations
+
+import json
+
+from shipfit.serve.router import clusters, listeners
+from shipfit.serve.router.replies import MAX_REQUEST_BYTES, PUBLIC
+from shipfit.serve.router.settings import ADMIN_SOCKET, RoutedModel, RouterSettings, Service
+
+__all__ = [
+    "ADMIN_SOCKET",
+    "MAX_REQUEST_BYTES",
+    "PUBLIC",
+    "RoutedModel",
+    "RouterSettings",
+    "Service",
+    "render",
+]
+
+
+def render(settings: RouterSettings) -> str:
+    """The configuration as JSON. It holds the API keys: keep the file private."""
+    port = settings.metrics_port
+    admin = clusters.loopback(settings.admin)
+    if "pipe" in admin:
+        admin["pipe"]["mode"] = 0o600
+    config = {
+        "admin": {"address": admin},
+        "static_resources": {
+            "listeners": [
+                listeners.public(settings),
+                *([listeners.metrics(settings, port)] if port else []),
+            ],
+            "clusters": [
+                *(clusters.replicas(model) for model in settings.models),
+                *([clusters.admin(settings.admin)] if port else []),
+            ],
+        },
+    }
+    return json.dumps(config, indent=2) + "\n"

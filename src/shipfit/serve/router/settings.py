@@ -1,0 +1,61 @@
+"""What a router's configuration depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+ADMIN_SOCKET = "router.sock"
+"""Envoy's administration on a machine that others may use too: a socket in the deployment's folder."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """Replicas that a name stands for: each address that it resolves to is one.
+
+    Attributes:
+        host: a headless Service of Kubernetes; its first label is unique in the router.
+        port: theirs.
+    """
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class RoutedModel:
+    """A model behind the router's address.
+
+    Attributes:
+        name: the ``model`` of a request.
+        replicas: their Unix sockets, seen from the folder that Envoy runs in, or the name they are found by.
+    """
+
+    name: str
+    replicas: Sequence[str] | Service
+
+    @property
+    def cluster(self) -> str:
+        """What Envoy calls the replicas, in its statistics too: a name without dots, which would cut those apart."""
+        return self.replicas.host.partition(".")[0] if isinstance(self.replicas, Service) else "replicas"
+
+
+@dataclass(frozen=True)
+class RouterSettings:
+    """What the configuration depends on.
+
+    Attributes:
+        port: the public port.
+        api_keys: clients must send one of them; with none, nobody is asked for one.
+        models: those that are served; with several, the ``model`` of a request chooses.
+        address: where the router listens.
+        admin: Envoy's administration: a socket in the folder that Envoy runs in, or a port on loopback.
+        metrics_port: for Prometheus and the node's probes; None where nobody asks.
+    """
+
+    port: int
+    api_keys: Sequence[str]
+    models: Sequence[RoutedModel]
+    address: str = "127.0.0.1"
+    admin: str | int = ADMIN_SOCKET
+    metrics_port: int | None = None

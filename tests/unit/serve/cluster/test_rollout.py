@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shipfit.serve.cluster.rollout import Scene, budget
+from shipfit.serve.cluster.status import metrics
+
+RECORDED = Path(__file__).with_name("recorded")
+
+
+def scene(*names: str) -> Scene:
+    """What a real cluster had of several releases."""
+    seen = [json.loads((RECORDED / f"{name}.json").read_text()) for name in names]
+    return Scene(
+        [each for one in seen for each in one["objects"]], [each for one in seen for each in one["events"]]
+    )
+
+
+def test_all_pods_of_the_newest_kind_must_be_available() -> None:
+    assert scene("fine").complete
+    assert not scene("fine", "bad-flag").complete
+    assert scene("fine", "bad-flag").of({"fine"}).complete
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("replicas", 2), ("updatedReplicas", 0), ("availableReplicas", 0), ("observedGeneration", 0)],
+)
+def test_a_rollout_that_goes_on_is_not_complete(field: str, value: int) -> None:
+    seen = scene("fine")
+    deployment = next(each for each in seen.objects if each["kind"] == "Deployment")
+    deployment["status"][field] = value
+    assert not seen.complete
+
+
+def test_only_what_belongs_to_a_deployment_is_its_own() -> None:
+    both = scene("fine", "bad-flag")
+    own = both.of({"bad-flag"})
+    assert ["Deployment", "Pod", "ReplicaSet"] == sorted(each["kind"] for each in own.objects)
+    assert own.causes
+    assert [] == both.of({"fine"}).causes
+    assert {"fine": 1, "bad-flag": 1} == both.generations
+
+
+def test_a_rollout_may_take_what_its_slowest_deployment_does_one_pod_after_the_other() -> None:
+    def deployment(**spec: Any) -> dict[str, Any]:
+        return {"kind": "Deployment", "spec": spec}
+
+    after = [
+        deployment(progressDeadlineSeconds=900, replicas=2),
+        deployment(progressDeadlineSeconds=1000),
+        {"kind": "Service", "spec": {}},
+    ]
+    assert 900 * 2 + 60 == budget(after)
+
+
+def test_traffic_is_summed_over_engines() -> None:
+    text = """\
+# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{engine="0",model_name="m"} 3.0
+vllm:num_requests_running{engine="1",model_name="m"} 1.0
+vllm:num_requests_waiting{engine="0",model_name="m"} 0.0
+vllm:num_requests_waiting_by_reason{engine="0",model_name="m",reason="capacity"} 7.0
+vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
+vllm:generation_tokens_total{engine="0",model_name="m"} 1.5e+03
+vllm:generation_tokens_created{engine="0",model_name="m"} 1.7e+09
+"""
+    assert {"running": 4, "waiting": 0, "kv_cache_used": 0.25, "generated_tokens": 1500} == metrics(text)
