@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -10,30 +9,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shipfit.artifacts import Dataset, Engine, GateResult, ManifestDraft, Source, Store, open_store
+from shipfit.artifacts import ManifestDraft, Store, open_store
 from shipfit.core.paths import cache_dir
 from shipfit.core.progress import NoProgress
-
-DIGEST = "a" * 64
+from tests.integration.artifacts import crashing
 
 
 @pytest.fixture
 def draft() -> Callable[..., ManifestDraft]:
     """Makes a draft; another ``content`` gives another fingerprint."""
 
-    def make(content: str = "1", name: str = "demo") -> ManifestDraft:
-        return ManifestDraft(
-            name=name,
-            fingerprint=hashlib.sha256(content.encode()).hexdigest(),
-            source=Source(model="bundled:gemma-3-270m", revision="r1"),
-            recipe={"precision": "gptq-w4a16"},
-            engine=Engine(name="llm-compressor", version="0.13.0", lock_sha256=DIGEST),
-            dataset=Dataset(calibration_sha256=DIGEST, gate_sha256=DIGEST),
-            gate=GateResult(passed=True, figures={"mean_kl": 0.05}, limits={"max_mean_kl": 0.1}),
-            source_bytes=1000,
-        )
-
-    return make
+    return lambda content="1", name="demo": crashing.draft(name, content)
 
 
 @pytest.fixture

@@ -12,6 +12,10 @@ from shipfit.core.errors import InputError
 _LARGEST = 2**40
 _HINT = "use the config.json that the model was published with"
 
+_SYNONYMS = {"num_experts": "num_local_experts", "num_local_experts": "num_experts"}
+"""What one checkpoint of an architecture calls one way and another the other: transformers 5 writes Qwen3's experts
+under the second name (``attribute_map`` in models/qwen3_moe/configuration_qwen3_moe.py)."""
+
 
 class Fields:
     """The fields of a configuration, or of a section of it.
@@ -55,8 +59,9 @@ class Fields:
 
     def raw(self, key: str) -> Any:
         """Whatever stands there; None where nothing does."""
-        if key in self.config:
-            return self.config[key]  # a null of the file's own is meant
+        for name in (key, _SYNONYMS.get(key, key)):
+            if name in self.config:
+                return self.config[name]  # a null of the file's own is meant
         return self._defaults.get(key)
 
     def number(self, *keys: str, default: int | None = None, zero: bool = False) -> int:

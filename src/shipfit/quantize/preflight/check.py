@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from shipfit.core import process
 from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.paths import cache_dir, state_dir
 from shipfit.core.progress import Progress
@@ -19,6 +20,8 @@ from shipfit.spec import Pipeline, Precision, Recipe, blame
 
 _TOKENS_AN_EXPERT = 64
 """Calibration tokens that each expert should see on average; with fewer, some see none at all."""
+
+_DRIVER_TIMEOUT_S = 30.0
 
 _REFERENCE = "H100-SXM5-80GB"
 """The GPU that times are told of: the one that they were measured on."""
@@ -53,23 +56,25 @@ def preflight(
 ) -> Needs:
     """Find out what one recipe of a pipeline will take, and say it.
 
-    Memory is checked by the cluster, which knows its nodes.
+    The host's memory is checked by the cluster, which knows its nodes.
 
     Args:
         pipeline: the spec.
         engine: that makes the recipe.
         facts: of the source.
         progress: told what it will take.
-        here: whether all of it happens on this machine, so that its disks count.
+        here: whether all of it happens on this machine, so that its disks and GPUs count.
 
     Raises:
-        EnvironmentFailure: this machine has too little disk.
+        EnvironmentFailure: this machine has too little disk, or its GPUs too little memory.
     """
     on_gpu = engine.accelerator is Accelerator.CUDA
     tflops = gpu(_REFERENCE if on_gpu else CPU).tflops["bf16"]
     needed = needs(facts, engine, pipeline.calibration, tflops, gpu=on_gpu)
     if here:
         _require_room(pipeline, needed, facts)
+    if here and on_gpu:
+        _require_gpu(needed.gpu_gib)
     if deprecated := engine.declared.deprecated:
         progress.note(f"{engine.name} is deprecated: {deprecated.why}; use {deprecated.successor}")
     if warning := _unseen_experts(pipeline, engine, facts):
@@ -164,6 +169,21 @@ def _require_disk(what: str, gib: float, folder: Path, variable: str) -> None:
         raise EnvironmentFailure(
             f"{what} takes about {gib:,.1f} GiB, and {free / GIB:,.1f} are free in {folder}",
             hint=f"free some, or set {variable} to another disk",
+        )
+
+
+def _require_gpu(gib: float) -> None:
+    """Refuse GPUs that are too small, by what their driver says; where it says nothing, nothing is refused."""
+    words = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        told = process.run(words, doing="asking for the GPUs' memory", timeout=_DRIVER_TIMEOUT_S)
+    except EnvironmentFailure:
+        return
+    largest = max((int(mib) for mib in told if mib.strip().isdecimal()), default=None)
+    if largest is not None and gib > largest / 1024:
+        raise EnvironmentFailure(
+            f"calibrating takes about {gib:,.1f} GiB of a GPU, and the largest here has {largest / 1024:,.1f}",
+            hint="take fewer or shorter samples, another recipe, or a larger GPU by --address",
         )
 
 

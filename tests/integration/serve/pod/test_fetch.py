@@ -17,13 +17,13 @@ import pytest
 from shipfit.artifacts import open_store, running, weed
 from shipfit.core.progress import NoProgress
 from shipfit.serve.pod import fetch
-from tests.integration.artifacts.publishing import draft
+from tests.integration.artifacts.crashing import draft
 from tests.integration.serve.envoy import eventually, free_port
 
 pytestmark = pytest.mark.integration
 
 NAME = "demo"
-FINGERPRINT = draft(NAME).fingerprint
+FINGERPRINT = draft(NAME, NAME).fingerprint
 LARGE = "model.safetensors"
 
 
@@ -69,7 +69,7 @@ def store(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
         for name in ("STATE", "DATA"):
             patch.setenv(f"SHIPFIT_{name}_DIR", str(folder / name.lower()))
         with open_store(None, NoProgress()) as opened:
-            opened.publish(model, draft(NAME), NoProgress())
+            opened.publish(model, draft(NAME, NAME), NoProgress())
             found, key = running.read(), weed.credentials(running.folder())
             assert found
             yield {

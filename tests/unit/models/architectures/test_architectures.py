@@ -52,6 +52,12 @@ def test_a_token_passes_through_its_own_experts_only() -> None:
     assert (128, 8, 768) == (facts.experts.count, facts.experts.per_token, facts.experts.intermediate)
 
 
+def test_experts_are_counted_under_either_name() -> None:
+    qwen = {**LLAMA, **EXPERTS, "architectures": ["Qwen3MoeForCausalLM"], "head_dim": 128}
+    renamed = {("num_local_experts" if key == "num_experts" else key): value for key, value in qwen.items()}
+    assert read_config(qwen, "m", "config.json") == read_config(renamed, "m", "config.json")
+
+
 def test_windows_follow_the_pattern_of_the_model() -> None:
     for name, full, sliding, window in (
         ("bundled:gemma-3-270m", 3, 15, 512),

@@ -164,3 +164,27 @@ def test_a_full_disk_is_found_out_at_once(
     monkeypatch.setattr("shutil.disk_usage", lambda _path: usage(2**30))
     with pytest.raises(EnvironmentFailure, match=r"the artifact takes about 5.\d GiB, and 1.0 are free in"):
         checked()
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"), [("echo 4096; echo 2048", True), ("echo 81559", False), ("exit 9", False)]
+)
+def test_a_gpu_that_is_too_small_is_found_out_at_once(
+    said: str,
+    refused: bool,
+    checked: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text(f"#!/bin/sh\n{said}\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("shipfit.quantize.engines.local_accelerator", lambda: Accelerator.CUDA)
+    if refused:
+        with pytest.raises(
+            EnvironmentFailure, match=r"takes about \d\.\d GiB of a GPU, and the largest here has 4.0"
+        ):
+            checked()
+    else:
+        assert checked()[-1].endswith(" min on an H100")
