@@ -47,6 +47,7 @@ def write(folder: Path, model: Path, *, name: str = "tiny", port: int, replicas:
         name: {name}
         model: {model}
         hardware: [{{gpu: cpu, count: {replicas}}}]
+        precision: fp16 # in bf16, vLLM 0.32 dies at the first request where the processor has AMX
         promise: {{context: 512, concurrency: 8}}
         replicas: {replicas}
         router: {{port: {port}}}

@@ -37,7 +37,7 @@ NOT_HERE = (
     "is currently not supported in",
     "backend supports the deployment configuration",
     "does not support float16",
-    "expected at most 0 argument(s)",  # an operation that the build declares and does not have, as FP8 with fixed scales
+    "expected at most 0 argument(s)",  # declared by the build, and not there: FP8 with fixed scales
 )
 """How vLLM says that it cannot run a model here, whatever its weights are (vllm/model_executor/kernels/linear,
 vllm/model_executor/models/registry.py, vllm/config/vllm.py, vllm/config/model.py, vllm/platforms/interface.py,
