@@ -261,8 +261,7 @@ class Reader:
             EnvironmentFailure: a file is missing or differs (named), the gate did not pass, or it is not signed as it
                 has to be.
         """
-        manifest, content = self._accepted(name, fingerprint)
-        self._require_signed(manifest, content, signed_by, progress)
+        manifest = self.trusted(name, fingerprint, progress, signed_by)
         with progress.step(f"verifying {name} ({fingerprint[:12]})"):
             verify_stored(self._objects, manifest, progress)
         return manifest

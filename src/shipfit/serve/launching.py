@@ -19,7 +19,7 @@ from shipfit.serve import router
 from shipfit.serve.arguments import Served, replica_commands
 from shipfit.serve.folder import ROUTER, ChildLaunch, Folder, Launch
 from shipfit.sizing import Plan
-from shipfit.spec import Deployment
+from shipfit.spec import Deployment, SignedBy
 
 ROUTER_THREADS = 2
 """Envoy's worker threads: one passes on some ten thousand requests a second, and vLLM needs the cores."""
@@ -67,13 +67,21 @@ def _model(deployment: Deployment, plan: Plan, progress: Progress) -> _Model:
         base = deployment.path.parent if deployment.path else None
         snapshot = models.snapshot(deployment.model, base, progress)
         return _Model(snapshot.path, snapshot.revision)
-    signed_by = deployment.artifact_signed_by
-    if signed_by:
-        signed_by = signed_by.with_text(deployment, "artifact_signed_by")
+    signed_by = signer(deployment)
     with open_store(deployment.store, progress) as store:
         pulled = store.pull(*reference, progress, signed_by)
     check_artifact(deployment, plan, pulled.manifest)
     return _Model(pulled.path, pulled.manifest.fingerprint)
+
+
+def signer(deployment: Deployment) -> SignedBy | None:
+    """Whose signature the deployment's artifact must bear, with the text of a key that is a file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    signed_by = deployment.artifact_signed_by
+    return signed_by.with_text(deployment, "artifact_signed_by") if signed_by else None
 
 
 def check_artifact(deployment: Deployment, plan: Plan, manifest: Manifest) -> None:

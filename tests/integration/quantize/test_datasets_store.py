@@ -16,12 +16,12 @@ import pytest
 from obstore.store import S3Store
 from pyarrow import parquet
 
-from shipfit.artifacts import running, weed
-from shipfit.artifacts.embedded import embedded_store
+from shipfit.artifacts import weed
 from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.progress import NoProgress
 from shipfit.quantize.datasets import Dataset, read_datasets
 from shipfit.spec import Pipeline, load
+from tests.integration.s3 import store_in
 
 pytestmark = pytest.mark.integration
 
@@ -32,26 +32,18 @@ TEXTS = [f"Text {number} and what belongs to it" for number in range(4)]
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
     """A bucket of an own store, which the environment's settings point to; holds a folder of datasets."""
     folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SHIPFIT_STATE_DIR", str(folder / "state"))
-        patch.setenv("SHIPFIT_DATA_DIR", str(folder / "data"))
-        with embedded_store(NoProgress()):
-            found = running.read()
-            assert found
-            key = weed.credentials(running.folder())
-            patch.setenv("AWS_ENDPOINT_URL", f"http://{weed.ADDRESS}:{found.ports['s3']}")
-            patch.setenv("AWS_ACCESS_KEY_ID", key.access_key)
-            patch.setenv("AWS_SECRET_ACCESS_KEY", key.secret_key)
-            patch.setenv("AWS_REGION", "us-east-1")
-            store = S3Store(weed.BUCKET, client_options={"allow_http": True})
-            for part in (0, 2):
-                content = BytesIO()
-                parquet.write_table(pa.table({"text": TEXTS[part : part + 2]}), content)
-                obstore.put(store, f"texts/train-0000{part // 2}-of-00002.parquet", content.getvalue())
-            obstore.put(store, "texts/test.parquet", b"never read")
-            obstore.put(store, "odd/train.jsonl", b'{"body": "x"}\n')
-            obstore.put(store, "odd/rows.csv", b"text\n")
-            yield store
+    with pytest.MonkeyPatch.context() as patch, store_in(folder) as variables:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        store = S3Store(weed.BUCKET, client_options={"allow_http": True})
+        for part in (0, 2):
+            content = BytesIO()
+            parquet.write_table(pa.table({"text": TEXTS[part : part + 2]}), content)
+            obstore.put(store, f"texts/train-0000{part // 2}-of-00002.parquet", content.getvalue())
+        obstore.put(store, "texts/test.parquet", b"never read")
+        obstore.put(store, "odd/train.jsonl", b'{"body": "x"}\n')
+        obstore.put(store, "odd/rows.csv", b"text\n")
+        yield store
 
 
 @pytest.fixture

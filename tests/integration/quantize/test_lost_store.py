@@ -21,6 +21,7 @@ from shipfit.core.errors import EnvironmentFailure
 from shipfit.core.progress import NoProgress
 from shipfit.environments import ensure
 from shipfit.models import bundled
+from tests.integration.s3 import variables
 
 pytestmark = pytest.mark.integration
 
@@ -69,13 +70,7 @@ def server(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve
     folder = own_folders / "server"
     (folder / "objects").mkdir(parents=True)
     made = Server(folder, weed.free_ports())
-    key = weed.credentials(folder)
-    for name, value in (
-        ("AWS_ENDPOINT_URL", f"http://{weed.ADDRESS}:{made.ports['s3']}"),
-        ("AWS_ACCESS_KEY_ID", key.access_key),
-        ("AWS_SECRET_ACCESS_KEY", key.secret_key),
-        ("AWS_REGION", "us-east-1"),
-    ):
+    for name, value in variables(folder, made.ports["s3"]).items():
         monkeypatch.setenv(name, value)
     made.start()
     wait_until_it_takes_objects()

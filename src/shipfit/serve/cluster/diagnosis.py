@@ -91,6 +91,18 @@ def causes(
     return sorted(found, key=lambda cause: cause.patience)
 
 
+def ready(pod: Object) -> bool:
+    """Whether a pod takes requests."""
+    conditions = pod.get("status", {}).get("conditions") or []
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def containers(pod: Object) -> list[Object]:
+    """What becomes of a pod's containers, those that run first at the beginning."""
+    status = pod.get("status", {})
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
 def newest(objects: Sequence[Object]) -> list[Object]:
     """The ReplicaSets that their Deployments have now, and their pods that are not ending."""
     sets = {each["metadata"]["uid"]: each for each in objects if each["kind"] == "ReplicaSet"}
@@ -136,7 +148,7 @@ def _of_pod(pod: Object, events: Sequence[Object], logs: Mapping[str, Sequence[s
     for each in own:
         if each["reason"] in ("FailedMount", "FailedAttachVolume"):
             yield from _ruled("volume", name, each["message"])
-    for container in (*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])):
+    for container in containers(pod):
         if waiting := container["state"].get("waiting"):
             yield from _ruled("waiting", name, f"{waiting.get('reason')}: {waiting.get('message', '')}")
         if cause := _restarted(pod, container, own, logs):

@@ -14,7 +14,7 @@ from shipfit.core.paths import state_dir
 from shipfit.core.process import Process
 from shipfit.core.progress import Progress
 from shipfit.serve.cluster.changes import Change
-from shipfit.serve.cluster.diagnosis import Cause, causes, ending, newest, owner
+from shipfit.serve.cluster.diagnosis import Cause, causes, containers, ending, newest, owner, ready
 from shipfit.serve.cluster.kubectl import Object
 from shipfit.serve.cluster.target import INSTANCE, Target
 from shipfit.serve.logs import plain
@@ -209,7 +209,7 @@ def _counts(cause: Cause, scene: Scene, target: Target) -> bool:
 def _told(target: Target, scene: Scene, seen: Sequence[Cause]) -> str:
     pods = [each for each in newest(scene.objects) if each["kind"] == "Pod"]
     wanted = sum(each["spec"].get("replicas", 1) for each in scene.objects if each["kind"] == "Deployment")
-    waiting = [each for each in pods if not _ready(each)]
+    waiting = [each for each in pods if not ready(each)]
     begin = f"{len(pods) - len(waiting)} of {wanted} pods ready"
     if seen:
         return f"{begin}; {seen[0]}"
@@ -218,15 +218,8 @@ def _told(target: Target, scene: Scene, seen: Sequence[Cause]) -> str:
     return begin
 
 
-def _ready(pod: Object) -> bool:
-    conditions = pod.get("status", {}).get("conditions") or []
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
 def _doing(target: Target, pod: Object) -> str:
-    status = pod.get("status", {})
-    containers = (*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or []))
-    for each in containers:
+    for each in containers(pod):
         if "running" in each["state"] and not each.get("ready"):
             said = target.kubectl.logs(pod["metadata"]["name"], each["name"], lines=1)
             return f"{each['name']}: {plain(said[-1])[:80]}" if said else f"{each['name']} starts"

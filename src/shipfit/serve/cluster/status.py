@@ -14,6 +14,7 @@ from shipfit.core.errors import ShipfitError
 from shipfit.core.progress import NoProgress
 from shipfit.serve.cluster.address import own_url, reached
 from shipfit.serve.cluster.changes import differences, documents
+from shipfit.serve.cluster.diagnosis import containers, ready
 from shipfit.serve.cluster.helm import Current, Revision
 from shipfit.serve.cluster.kubectl import Object, objects
 from shipfit.serve.cluster.rollout import look
@@ -114,7 +115,7 @@ def metrics(text: str) -> dict[str, float]:
 
 def _pod(target: Target, pod: Object) -> PodStatus:
     name, spec = pod["metadata"]["name"], pod["spec"]
-    containers = pod.get("status", {}).get("containerStatuses") or []
+    begun = pod.get("status", {}).get("containerStatuses") or []
     component = pod["metadata"].get("labels", {}).get(COMPONENT, "")
     replica = component == "replica"
     return PodStatus(
@@ -122,7 +123,7 @@ def _pod(target: Target, pod: Object) -> PodStatus:
         component=component,
         state=_state(pod),
         node=spec.get("nodeName", ""),
-        restarts=sum(each["restartCount"] for each in containers),
+        restarts=sum(each["restartCount"] for each in begun),
         image=spec["containers"][0]["image"],
         figures=_figures(target, name) if replica else None,
         traffic=_traffic(target, name) if replica else {},
@@ -133,9 +134,9 @@ def _state(pod: Object) -> str:
     status = pod.get("status", {})
     if "deletionTimestamp" in pod["metadata"]:
         return "ending"
-    if any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or []):
+    if ready(pod):
         return "ready"
-    for each in (*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])):
+    for each in containers(pod):
         if waiting := each.get("state", {}).get("waiting"):
             return str(waiting.get("reason", "waiting"))
     return str(status.get("phase", "unknown")).lower()

@@ -12,7 +12,7 @@ from shipfit.models import hub, load_facts, parse
 from shipfit.precision import scheme
 from shipfit.serve.cluster.target import Target
 from shipfit.serve.cluster.values import Artifact, Weights, bytes_of
-from shipfit.serve.launching import check_artifact
+from shipfit.serve.launching import check_artifact, signer
 from shipfit.sizing import Plan
 from shipfit.spec import Deployment, blame
 
@@ -28,9 +28,7 @@ def manifest_of(deployment: Deployment, progress: Progress) -> Manifest | None:
     if reference is None:
         return None
     name, channel = reference
-    signed_by = deployment.artifact_signed_by
-    if signed_by:
-        signed_by = signed_by.with_text(deployment, "artifact_signed_by")
+    signed_by = signer(deployment)
     with blame(deployment, "artifact"), open_store(deployment.store, progress) as store:
         return store.trusted(name, store.resolve(name, channel), progress, signed_by)
 

@@ -22,14 +22,13 @@ from shipfit.artifacts import (
     Source,
     Store,
     open_store,
-    running,
     weed,
 )
 from shipfit.artifacts.address import objects_at
-from shipfit.artifacts.embedded import embedded_store
 from shipfit.core.progress import NoProgress
 from shipfit.spec import Deployment, load
 from tests.integration.kubernetes import Namespace, namespace
+from tests.integration.s3 import store_in
 
 DIGEST = "a" * 64
 A100 = "NVIDIA-A100-SXM4-80GB"
@@ -39,18 +38,10 @@ A100 = "NVIDIA-A100-SXM4-80GB"
 def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A store of these tests' own; credentials and address are in the environment."""
     folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SHIPFIT_STATE_DIR", str(folder / "state"))
-        patch.setenv("SHIPFIT_DATA_DIR", str(folder / "data"))
-        with embedded_store(NoProgress()):
-            found = running.read()
-            assert found
-            key = weed.credentials(running.folder())
-            patch.setenv("AWS_ENDPOINT_URL", f"http://{weed.ADDRESS}:{found.ports['s3']}")
-            patch.setenv("AWS_ACCESS_KEY_ID", key.access_key)
-            patch.setenv("AWS_SECRET_ACCESS_KEY", key.secret_key)
-            patch.setenv("AWS_REGION", "us-east-1")
-            yield f"s3://{weed.BUCKET}"
+    with pytest.MonkeyPatch.context() as patch, store_in(folder) as variables:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield f"s3://{weed.BUCKET}"
 
 
 Publish = Callable[..., str]

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from shipfit.artifacts import open_store, running, weed
+from shipfit.artifacts import open_store
 from shipfit.core.progress import NoProgress
 from shipfit.serve.pod import fetch
 from tests.integration.artifacts.crashing import draft
+from tests.integration.s3 import store_in
 from tests.integration.serve.envoy import eventually, free_port
 
 pytestmark = pytest.mark.integration
@@ -65,19 +66,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A SeaweedFS with one artifact; the variables that a Secret would bring to a pod."""
     folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("STATE", "DATA"):
-            patch.setenv(f"SHIPFIT_{name}_DIR", str(folder / name.lower()))
+    with store_in(folder) as variables:
         with open_store(None, NoProgress()) as opened:
             opened.publish(model, draft(NAME, NAME), NoProgress())
-            found, key = running.read(), weed.credentials(running.folder())
-            assert found
-            yield {
-                "AWS_ENDPOINT_URL": f"http://{weed.ADDRESS}:{found.ports['s3']}",
-                "AWS_ACCESS_KEY_ID": key.access_key,
-                "AWS_SECRET_ACCESS_KEY": key.secret_key,
-                "AWS_REGION": "us-east-1",
-            }
+        yield variables
 
 
 @pytest.fixture
