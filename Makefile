@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # pip reads this setting by itself; uv does not.
 FIND_LINKS := $(foreach link,$(PIP_FIND_LINKS),--find-links $(link))
 
-.PHONY: help demo deploy status rollback undeploy test coverage unit integration check lint format docs bench bench-sizing fit-speed precisions lock clean
+.PHONY: help demo cluster-demo cluster-demo-down deploy status rollback undeploy test coverage unit integration check lint format docs bench bench-sizing fit-speed precisions lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -26,6 +26,12 @@ status: $(VENV)/ready ## what runs of a deployment (DEPLOYMENT=FILE)
 
 rollback: $(VENV)/ready ## the revision before serves again (DEPLOYMENT=FILE; TO=N: that one; asks, or CONFIRM=yes)
 	@$(BIN)/shipfit rollback $(DEPLOYMENT) $(if $(TO),--to $(TO)) $(if $(filter yes,$(CONFIRM)),--yes)
+
+cluster-demo: $(VENV)/ready ## the loop in the cluster that KUBECONFIG names: quantize by KubeRay, publish, deploy, test (IMAGE_LOAD=...)
+	@$(BIN)/python -m scripts.cluster_demo
+
+cluster-demo-down: $(VENV)/ready ## remove what cluster-demo left running
+	@$(BIN)/python -m scripts.cluster_demo --down
 
 undeploy: $(VENV)/ready ## remove a deployment from its cluster (DEPLOYMENT=FILE; asks, or CONFIRM=yes)
 	@$(BIN)/shipfit down $(DEPLOYMENT) $(if $(filter yes,$(CONFIRM)),--yes)

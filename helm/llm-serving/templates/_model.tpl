@@ -58,10 +58,18 @@ limits:
 {{- end }}
 {{- end }}
 
-{{/* The command line of vLLM, a word a line. */}}
+{{/* The command line of vLLM, a word a line. Where a replica spans nodes, the first pod of its group serves, and the
+others run their share of the layers without a server ("headless"), which only the command `vllm serve` can. */}}
 {{- define "llm-serving.engine.words" -}}
+{{- $nodes := int .model.nodes -}}
 - -m
+{{- if .worker }}
+- vllm.entrypoints.cli.main
+- serve
+- --headless
+{{- else }}
 - vllm.entrypoints.openai.api_server
+{{- end }}
 - --model
 - /run/model/{{ .name }}
 - --served-model-name
@@ -74,9 +82,23 @@ limits:
 - {{ .root.Values.drain.requestsSeconds | quote }}
 - --disable-uvicorn-access-log # the router keeps one, without the probes
 - --enable-server-load-tracking # for the liveness probe
+- --middleware # so that the router may try another replica until the first token is there
+- first_token.HoldHeaders
 {{- if .model.chatTemplate }}
 - --chat-template
 - /etc/replica/chat-template.jinja
+{{- end }}
+{{- if gt $nodes 1 }}
+- --nnodes
+- {{ $nodes | quote }}
+- --node-rank
+- $(LWS_WORKER_INDEX)
+- --master-addr
+- $(LWS_LEADER_ADDRESS)
+- --master-port
+- {{ include "llm-serving.group.port" . | quote }}
+- --distributed-timeout-seconds # how long pods of a group wait for the one that fetches longest
+- {{ include "llm-serving.model.startupSeconds" . | int64 | quote }}
 {{- end }}
 {{- range $flag, $value := .model.engine.args }}
 {{- if kindIs "bool" $value }}
@@ -91,6 +113,9 @@ limits:
 {{- end }}
 {{- end }}
 
+{{/* Where the processes of a group of pods meet: vLLM's own default. */}}
+{{- define "llm-serving.group.port" -}}29501{{- end }}
+
 {{/* The variables that `shipfit up` sets too (src/shipfit/serve/arguments.py), and where vLLM may write. */}}
 {{- define "llm-serving.engine.env" -}}
 {{- $own := dict
@@ -100,8 +125,15 @@ limits:
   "DO_NOT_TRACK" "1"
   "VLLM_HOST_IP" "127.0.0.1"
   "PYTHONSAFEPATH" "1"
+  "PYTHONPATH" "/etc/replica"
   "HOME" "/home/vllm"
   "USER" "vllm"
 }}
-{{- include "llm-serving.env" (mergeOverwrite $own .model.engine.env) }}
+{{- $env := mergeOverwrite $own .model.engine.env }}
+{{- if and (gt (int .model.nodes) 1) (not (hasKey .model.engine.env "VLLM_HOST_IP")) }}
+{{- $_ := unset $env "VLLM_HOST_IP" }}
+- name: VLLM_HOST_IP # the other pods of the group reach this one there
+  valueFrom: {fieldRef: {fieldPath: status.podIP}}
+{{- end }}
+{{- include "llm-serving.env" $env }}
 {{- end }}

@@ -22,8 +22,8 @@ securityContext:
   {{- toYaml .Values.podSecurityContext | nindent 2 }}
 {{- end }}
 
-{{/* Where a pod goes: (dict "placement" ... "accelerator" ... "selector" <labels> "spread" <topology keys>). The pods of
-an update are spread among themselves. */}}
+{{/* Where a pod goes: (dict "placement" ... "accelerator" ... "selector" <labels> "spread" <topology keys> "hash" <label
+that tells the pods of an update; of a Deployment's where it is left out>), which are spread among themselves. */}}
 {{- define "llm-serving.pod.placement" -}}
 {{- $accelerator := .accelerator | default dict }}
 {{- with mustMerge (dict) (.placement.nodeSelector | default dict) ($accelerator.nodeSelector | default dict) }}
@@ -46,7 +46,7 @@ affinity:
 {{- end }}
 topologySpreadConstraints:
 {{- range $constraints }}
-{{- $matching := dict "labelSelector" (dict "matchLabels" (fromYaml $.selector)) "matchLabelKeys" (list "pod-template-hash") }}
+{{- $matching := dict "labelSelector" (dict "matchLabels" (fromYaml $.selector)) "matchLabelKeys" (list ($.hash | default "pod-template-hash")) }}
   {{- list (mustMerge (dict) . $matching) | toYaml | nindent 2 }}
 {{- end }}
 {{- with .placement.priorityClassName }}

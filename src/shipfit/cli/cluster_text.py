@@ -20,6 +20,10 @@ def print_release(facts: dict[str, Any]) -> None:
     console.print(f"[bold]{facts['release']}[/bold]: revision {latest['number']} {latest['status']}{where}")
     console.print(f"{record.get('weights', 'weights unknown')}: {_gate(record)}", markup=False)
     console.print(_plan(record.get("plan") or {}), markup=False)
+    if canary := record.get("canary"):
+        console.print(
+            f"canary, {canary['percent']}% of the requests: {canary['weights']}: {_gate(canary)}", markup=False
+        )
     table = Table(box=None)
     for head in ("pod", "state", "node", "restarts", "memory (plan)", "requests", "KV cache"):
         table.add_column(head, overflow="fold")

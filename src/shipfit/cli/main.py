@@ -30,6 +30,7 @@ COMMANDS = (
     "quantize",
     "artifacts",
     "deploy",
+    "promote",
     "rollback",
     "up",
     "down",

@@ -142,7 +142,8 @@ def _one(plan: dict[str, Any]) -> str:
     """What one replica has."""
     if plan["gpu"] == "cpu":
         return f"{plan['cores']} core{'s' if plan['cores'] > 1 else ''} of this machine"
-    stages = f" in {plan['pipeline_parallel']} stages" if plan["pipeline_parallel"] > 1 else ""
+    spread = f" on {plan['machines']} machines" if plan["machines"] > 1 else ""
+    stages = f" in {plan['pipeline_parallel']} stages{spread}" if plan["pipeline_parallel"] > 1 else ""
     return f"{plan['tensor_parallel'] * plan['pipeline_parallel']} x {plan['gpu']}{stages}"
 
 

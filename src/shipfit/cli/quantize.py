@@ -24,6 +24,14 @@ def quantize(
             help="Run it on a Ray cluster: http://HOST:8265 (its dashboard), or auto on a machine of one.",
         ),
     ] = None,
+    rayjob: Annotated[
+        Path | None,
+        typer.Option(
+            "--rayjob",
+            metavar="FILE",
+            help="In a pod: leave what has to be made to a RayJob of KubeRay like the one in this file.",
+        ),
+    ] = None,
     metrics: Annotated[
         Path | None,
         typer.Option(
@@ -44,9 +52,12 @@ def quantize(
     from shipfit.core.errors import ExitCode, InputError, ShipfitError
     from shipfit.quantize import run_pipeline, write_metrics
     from shipfit.quantize.cluster.address import is_elsewhere
+    from shipfit.quantize.cluster.rayjob import by_rayjob
     from shipfit.spec import Pipeline, load
 
     spec = load(pipeline, Pipeline)
+    if rayjob and address:
+        raise InputError("names another Ray than --rayjob does", hint="leave one out", where="--address")
     if address is not None and is_elsewhere(address):
         from shipfit.quantize.cluster.jobs import run_job
 
@@ -59,7 +70,8 @@ def quantize(
         emit(run_job(address, spec, progress()), as_json=as_json, render=_render)
         return
     try:
-        outcome = run_pipeline(spec, progress(), address)
+        elsewhere = by_rayjob(rayjob, progress()) if rayjob else None
+        outcome = run_pipeline(spec, progress(), address, elsewhere)
     except ShipfitError as error:
         if metrics:
             write_metrics(metrics, spec.name, error.exit_code, None)

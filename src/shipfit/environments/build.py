@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from shipfit.core import locks, process
-from shipfit.core.errors import EnvironmentFailure
+from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.paths import cache_dir, write_atomically
 from shipfit.core.progress import NoProgress, Progress
 from shipfit.environments.catalogue import FROM_SOURCE, HOOK, declaration
@@ -34,7 +34,20 @@ class Accelerator(StrEnum):
 
 
 def local_accelerator() -> Accelerator:
-    """Which build this machine runs: that for CUDA where NVIDIA's driver is loaded."""
+    """Which build engines run in: that for CUDA where NVIDIA's driver is loaded.
+
+    SHIPFIT_ACCELERATOR says it where the work is driven from a machine without the GPUs that do it, as in a cluster.
+
+    Raises:
+        InputError: the variable names no build.
+    """
+    if told := os.environ.get("SHIPFIT_ACCELERATOR"):
+        try:
+            return Accelerator(told)
+        except ValueError:
+            raise InputError(
+                f"is {told!r}", hint=f"set it to {' or '.join(Accelerator)}", where="SHIPFIT_ACCELERATOR"
+            ) from None
     return Accelerator.CUDA if Path("/proc/driver/nvidia/version").exists() else Accelerator.CPU
 
 

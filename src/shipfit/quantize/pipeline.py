@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 from shipfit.artifacts import Channel, Manifest, ManifestDraft, Store, check_signer, open_store, signer_of
 from shipfit.artifacts import manifest as documents
 from shipfit.core import locks
-from shipfit.core.errors import EnvironmentFailure, VerdictError
+from shipfit.core.errors import EnvironmentFailure, ShipfitError, VerdictError
 from shipfit.core.paths import state_dir
 from shipfit.core.progress import Progress
 from shipfit.quantize import gate
@@ -33,6 +33,10 @@ from shipfit.spec import Pipeline
 
 PAGE = "gate.html"
 """What the gate's page is called in the artifact."""
+
+Elsewhere = Callable[[Sequence[str]], ShipfitError | None]
+"""Has another run of the same pipeline do what is missing, and waits for its end. Takes what names that work, the same
+for the same work; returns why the run failed, None if it did not."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ class Outcome:
     page: Path | None = None
 
 
-def run_pipeline(pipeline: Pipeline, progress: Progress, address: str | None = None) -> Outcome:
+def run_pipeline(
+    pipeline: Pipeline, progress: Progress, address: str | None = None, elsewhere: Elsewhere | None = None
+) -> Outcome:
     """Make the pipeline's artifact, unless it is there already, and point its channel to it.
 
     A run that was cut off goes on where it stopped. Two runs of one pipeline on a machine wait for each other.
@@ -61,6 +67,7 @@ def run_pipeline(pipeline: Pipeline, progress: Progress, address: str | None = N
         pipeline: the spec.
         progress: told what is going on.
         address: of a running Ray; left out, one is started here for as long as it is needed.
+        elsewhere: in place of a Ray; called only if something has to be made or measured.
 
     Raises:
         VerdictError: the gate failed, now or for the same artifact before; nothing is published.
@@ -73,18 +80,27 @@ def run_pipeline(pipeline: Pipeline, progress: Progress, address: str | None = N
     ):
         inputs = resolve(pipeline, progress)
         with open_store(pipeline.store, progress) as store:
-            return _Run(inputs, store, progress, address).run()
+            return _Run(inputs, store, progress, address, elsewhere).run()
 
 
 class _Run:
     """One run of a pipeline whose inputs are known."""
 
-    def __init__(self, inputs: Inputs, store: Store, progress: Progress, address: str | None) -> None:
+    def __init__(
+        self,
+        inputs: Inputs,
+        store: Store,
+        progress: Progress,
+        address: str | None,
+        elsewhere: Elsewhere | None,
+    ) -> None:
         self.inputs = inputs
         self.pipeline = inputs.pipeline
         self.store = store
         self.progress = progress
         self.address = address
+        self.elsewhere = elsewhere
+        self.made = False
         self.seconds: dict[str, float] = {}
 
     def run(self) -> Outcome:
@@ -105,7 +121,7 @@ class _Run:
         candidate = next(each for each in wanted if each.fingerprint == chosen.fingerprint)
         manifest = published or self._publish(candidate, chosen, choice, pages[chosen.fingerprint])
         self._sign(manifest)
-        unchanged = self._promote(manifest) and published is not None
+        unchanged = self._promote(manifest) and published is not None and not self.made
         if unchanged:
             self.progress.note(
                 f"unchanged: {manifest.name}@{self.pipeline.channel} is {manifest.fingerprint[:12]}, made of the same"
@@ -127,19 +143,37 @@ class _Run:
         if missing:
             self.store.check_writable(self.pipeline.name)  # before hours are spent
             check_signer(self.pipeline, self.progress)
-            needs = {
-                each.fingerprint: preflight(
-                    self.pipeline, each.engine, self.inputs.facts, self.progress, here=self.address is None
-                )
-                for each in missing
-            }
-            require_ray()
-            source = self.inputs.source(self.progress)
-            with cluster_at(self.address, self.progress) as cluster:
-                maker = Maker(self.inputs, self.store, cluster, source, self.progress)
-                known |= maker.make_all(missing, needs)
-                self.seconds = maker.seconds
+            known |= self._made_elsewhere(self.elsewhere, missing) if self.elsewhere else self._made(missing)
+            self.made = True
         return {fingerprint: found for fingerprint, found in known.items() if found}
+
+    def _made(self, missing: Sequence[Candidate]) -> dict[str, gate.Evidence]:
+        needs = {
+            each.fingerprint: preflight(
+                self.pipeline, each.engine, self.inputs.facts, self.progress, here=self.address is None
+            )
+            for each in missing
+        }
+        require_ray()
+        source = self.inputs.source(self.progress)
+        with cluster_at(self.address, self.progress) as cluster:
+            maker = Maker(self.inputs, self.store, cluster, source, self.progress)
+            made = maker.make_all(missing, needs)
+            self.seconds = maker.seconds
+        return made
+
+    def _made_elsewhere(
+        self, elsewhere: Elsewhere, missing: Sequence[Candidate]
+    ) -> dict[str, gate.Evidence | None]:
+        """Whether it went well is told by what is recorded then: a run whose gate failed has recorded that too."""
+        failure = elsewhere([*(each.fingerprint for each in missing), self.inputs.gate_digest])
+        made = {each.fingerprint: recorded(self.store, self.inputs, each) for each in missing}
+        if None in made.values():
+            raise failure or EnvironmentFailure(
+                "the other run ended well, and recorded nothing of what was asked",
+                hint="let both use the same shipfit and see the same pipeline",
+            )
+        return made
 
     def _previous(self) -> tuple[str, gate.Evidence] | None:
         """What the channel points to now, and what was measured of it."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from shipfit.core.errors import InputError
 from shipfit.core.units import GIB
+from shipfit.environments import embedded
 from shipfit.hardware import CPU, gpu
 from shipfit.precision import compute_format, scheme
 from shipfit.sizing import Plan
@@ -34,6 +35,8 @@ _ALWAYS = {
     "VLLM_HOST_IP": "127.0.0.1",  # where the processes of a replica talk to each other; else this machine's address
     "PYTHONSAFEPATH": "1",  # not the folder it runs in
 }
+_CHART_FILES = ("helm", "llm-serving", "files")
+"""Where the middleware lies that a replica loads, here and in a cluster."""
 _DTYPES = {Precision.BF16: "bfloat16", Precision.FP16: "float16"}
 
 
@@ -76,13 +79,14 @@ def replica_commands(
     """
     flags = _local(served) | plan_flags(plan, str(served.path), quantized=served.quantized)
     words = words_of(flags)
+    always = {**_ALWAYS, "PYTHONPATH": str(embedded(*_CHART_FILES))}
     places = (
         _cpu_places(len(sockets), plan.cores or 1, cores)
         if plan.gpu == CPU
         else _cuda_places(len(sockets), plan.gpus)
     )
     return [
-        ReplicaCommand(["-m", MODULE, *words, "--uds", socket], {**_ALWAYS, **place})
+        ReplicaCommand(["-m", MODULE, *words, "--uds", socket], {**always, **place})
         for socket, place in zip(sockets, places, strict=True)
     ]
 
@@ -93,6 +97,7 @@ def _local(served: Served) -> dict[str, str | bool]:
         "served-model-name": served.name,
         "shutdown-timeout": str(SHUTDOWN_TIMEOUT_S),
         "disable-uvicorn-access-log": True,  # the router keeps one, without the health checks
+        "middleware": "first_token.HoldHeaders",  # until the first token, the router may try another replica
     }
     if served.chat_template:
         flags["chat-template"] = str(served.chat_template)

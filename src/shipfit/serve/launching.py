@@ -19,7 +19,7 @@ from shipfit.serve import router
 from shipfit.serve.arguments import Served, replica_commands
 from shipfit.serve.folder import ROUTER, ChildLaunch, Folder, Launch
 from shipfit.sizing import Plan
-from shipfit.spec import Deployment, SignedBy
+from shipfit.spec import Deployment, SignedBy, blame
 
 ROUTER_THREADS = 2
 """Envoy's worker threads: one passes on some ten thousand requests a second, and vLLM needs the cores."""
@@ -35,9 +35,16 @@ def prepare(deployment: Deployment, plan: Plan, folder: Folder, progress: Progre
     """Bring everything here that the deployment needs, and say how to run it. Starts nothing.
 
     Raises:
-        InputError: the chat template is missing, or the artifact is of another model or precision.
+        InputError: the chat template is missing, the artifact is of another model or precision, or a replica needs more
+            than this machine.
         EnvironmentFailure: the store, the hub or the package index is out of reach, or the artifact is damaged.
     """
+    if plan.machines > 1:
+        with blame(deployment, "across_machines"):
+            raise InputError(
+                f"lets a replica span {plan.machines} machines, and this is one",
+                hint="deploy it to a cluster, or set it to false",
+            )
     template = chat_template(deployment)
     model = _model(deployment, plan, progress)
     served = Served(model.path, deployment.model_name, _is_quantized(model.path), template)

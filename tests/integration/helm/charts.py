@@ -1,11 +1,11 @@
-"""The chart, and the programs that render and judge it."""
+"""The charts, and the programs that render and judge them."""
 
 from __future__ import annotations
 
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,30 @@ import pytest
 import yaml
 
 CHART = Path(__file__).parents[3] / "helm" / "llm-serving"
-VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
+REQUANTIZATION = CHART.with_name("llm-requantization")
+CHARTS = (CHART, REQUANTIZATION)
+
+
+def scenarios(chart: Path) -> list[Path]:
+    """A chart's values files for CI."""
+    return sorted((chart / "ci").glob("*-values.yaml"))
+
+
+VALUES = scenarios(CHART)
 HELMS = ("helm", "helm3")  # Helm 4, and 3 beside it
 KUBERNETES = "1.36.0"  # what helm renders for; Helm 3 built from its module would take 1.20
+SCENARIOS = [values for chart in CHARTS for values in scenarios(chart)]
+each_chart = pytest.mark.parametrize("chart", CHARTS, ids=[each.name for each in CHARTS])
 each_scenario = pytest.mark.parametrize(
-    "values", VALUES, ids=[each.name.removesuffix("-values.yaml") for each in VALUES]
+    "values",
+    SCENARIOS,
+    ids=[f"{each.parents[1].name}-{each.name.removesuffix('-values.yaml')}" for each in SCENARIOS],
 )
 
 
-def scenario(name: str) -> Path:
-    """One of the chart's values files for CI."""
-    return CHART / "ci" / f"{name}-values.yaml"
+def scenario(name: str, chart: Path = CHART) -> Path:
+    """One of a chart's values files for CI."""
+    return chart / "ci" / f"{name}-values.yaml"
 
 
 PROGRAMS = {
@@ -53,10 +66,10 @@ def run(*words: str | Path, stdin: str | None = None) -> str:
 
 
 def manifests(values: Path, *more: str, program: str = "helm", namespace: str = "llm") -> str:
-    """The chart rendered with a values file, as release ``prod``."""
+    """The chart that a values file belongs to, rendered with it as release ``prod``."""
     return run(
         program,
-        *("template", "prod", CHART, "--namespace", namespace, "--values", values),
+        *("template", "prod", values.parents[1], "--namespace", namespace, "--values", values),
         *("--kube-version", KUBERNETES, *more),
     )
 
@@ -64,6 +77,38 @@ def manifests(values: Path, *more: str, program: str = "helm", namespace: str = 
 def objects(rendered: str) -> Iterator[dict[str, Any]]:
     """The objects of a rendered chart."""
     return (each for each in yaml.safe_load_all(rendered) if each)
+
+
+def rayjobs(rendered: str) -> list[dict[str, Any]]:
+    """The Ray jobs that a rendered chart holds in ConfigMaps, for a pod to create."""
+    maps = (each["data"] for each in objects(rendered) if each["kind"] == "ConfigMap")
+    return [yaml.safe_load(data["rayjob.yaml"]) for data in maps if "rayjob.yaml" in data]
+
+
+def pods(kinds: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The pods of Ray jobs and LeaderWorkerSets, whose operators alone know where the templates are: one of each."""
+    for each in kinds:
+        if each["kind"] == "RayJob":
+            cluster = each["spec"]["rayClusterSpec"]
+            groups = [("head", cluster["headGroupSpec"]), ("worker", *cluster["workerGroupSpecs"])]
+            for kind, group in groups:
+                yield _pod(each, kind, group["template"], {"ray.io/node-type": kind})
+        elif each["kind"] == "LeaderWorkerSet":
+            for number, kind in enumerate(("leader", "worker")):
+                label = {"leaderworkerset.sigs.k8s.io/worker-index": str(number)}
+                yield _pod(each, kind, each["spec"]["leaderWorkerTemplate"][f"{kind}Template"], label)
+
+
+def _pod(
+    owner: dict[str, Any], kind: str, template: dict[str, Any], labels: dict[str, str]
+) -> dict[str, Any]:
+    metadata = {
+        **template["metadata"],
+        "name": f"{owner['metadata']['name']}-{kind}",
+        "namespace": owner["metadata"]["namespace"],
+        "labels": {**template["metadata"]["labels"], **labels},
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
 def free_ports(count: int) -> list[int]:

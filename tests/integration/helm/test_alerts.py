@@ -1,4 +1,4 @@
-"""The alert rules, as the chart renders them, against series that should and should not set them off."""
+"""The alert rules, as the charts render them, against series that should and should not set them off."""
 
 from __future__ import annotations
 
@@ -8,14 +8,27 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.integration.helm.charts import manifests, needs, objects, run, scenario
+from tests.integration.helm.charts import CHART, REQUANTIZATION, manifests, needs, objects, run, scenario
 
 pytestmark = [pytest.mark.integration, needs("helm", "promtool")]
 
 
+CASES = {CHART: "alerts.yaml", REQUANTIZATION: "alerts-requantization.yaml"}
+
+
+@pytest.fixture(params=CASES, ids=lambda chart: chart.name)
+def chart(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
 @pytest.fixture
-def rules(tmp_path: Path) -> Path:
-    rendered = objects(manifests(scenario("monitoring")))
+def cases(chart: Path) -> str:
+    return Path(__file__).with_name(CASES[chart]).read_text()
+
+
+@pytest.fixture
+def rules(chart: Path, tmp_path: Path) -> Path:
+    rendered = objects(manifests(scenario("monitoring", chart)))
     (rule,) = (each for each in rendered if each["kind"] == "PrometheusRule")
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump(rule["spec"]))
@@ -26,19 +39,17 @@ def test_the_rules_are_valid(rules: Path) -> None:
     run("promtool", "check", "rules", "--lint-fatal", rules)
 
 
-def test_the_rules_fire_when_they_should(rules: Path) -> None:
-    tests = Path(__file__).with_name("alerts.yaml").read_text()
+def test_the_rules_fire_when_they_should(rules: Path, cases: str) -> None:
     file = rules.with_name("tests.yaml")
-    file.write_text(tests)
+    file.write_text(cases)
     run("promtool", "test", "rules", file)
 
 
-def test_each_alert_is_tested_in_both_directions(rules: Path) -> None:
+def test_each_alert_is_tested_in_both_directions(rules: Path, cases: str) -> None:
     alerts = {
         rule["alert"] for group in yaml.safe_load(rules.read_text())["groups"] for rule in group["rules"]
     }
-    tests = yaml.safe_load(Path(__file__).with_name("alerts.yaml").read_text())["tests"]
-    asked = [case for test in tests for case in test["alert_rule_test"]]
+    asked = [case for test in yaml.safe_load(cases)["tests"] for case in test["alert_rule_test"]]
     assert {case["alertname"] for case in asked if case["exp_alerts"]} == alerts
     assert {case["alertname"] for case in asked if not case["exp_alerts"]} == alerts
 

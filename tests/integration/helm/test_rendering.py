@@ -1,4 +1,4 @@
-"""The chart as Helm 4 and 3 render it, and what linters, its own unit tests and Kubernetes' schemas say of that."""
+"""The charts as Helm 4 and 3 render them, and what linters, their own tests and Kubernetes' schemas say of that."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ from tests.integration.helm.charts import (
     CHART,
     HELMS,
     KUBERNETES,
-    VALUES,
+    REQUANTIZATION,
+    SCENARIOS,
+    each_chart,
     each_scenario,
     manifests,
     needs,
     objects,
+    pods,
+    rayjobs,
     run,
     scenario,
+    scenarios,
 )
 from tests.integration.kubernetes import needs_cluster
 
 pytestmark = pytest.mark.integration
 
-NOT_ASKED_OF_THE_CHART = {  # checks of kube-score, and why they are left out
+NOT_ASKED_OF_THE_CHARTS = {  # checks of kube-score, and why they are left out
     "container-image-pull-policy": "images are pinned by release and digest: what is there need not be pulled again",
     "container-ephemeral-storage-request-and-limit": "the weights lie on a volume with a limit of its own",
     "deployment-has-host-podantiaffinity": "topology spread constraints do it, and say how much",
@@ -40,16 +45,18 @@ NOT_ASKED_OF_THE_CHART = {  # checks of kube-score, and why they are left out
 
 @needs(*HELMS)
 @pytest.mark.parametrize("program", HELMS)
-def test_lint_finds_nothing(program: str) -> None:
-    for values in VALUES:
-        said = run(program, "lint", CHART, "--strict", "--kube-version", KUBERNETES, "--values", values)
+@each_chart
+def test_lint_finds_nothing(chart: Path, program: str) -> None:
+    for values in scenarios(chart):
+        said = run(program, "lint", chart, "--strict", "--kube-version", KUBERNETES, "--values", values)
         assert "0 chart(s) failed" in said
         assert "[WARNING]" not in said
 
 
 @needs("helm-unittest")
-def test_the_charts_own_tests_pass(tmp_path: Path) -> None:
-    copy = shutil.copytree(CHART, tmp_path / "llm-serving")  # it leaves a folder for snapshots
+@each_chart
+def test_the_charts_own_tests_pass(chart: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(chart, tmp_path / chart.name)  # it leaves a folder for snapshots
     assert re.search(r"Tests: +[1-9]\d+ passed", run("helm-unittest", copy))
 
 
@@ -75,10 +82,16 @@ def test_each_object_is_this_releases_alone(values: Path) -> None:
         assert each["metadata"]["namespace"] == "llm"
 
 
+def documents(values: Path) -> list[dict[str, Any]]:
+    """The objects that a scenario comes to: those that Helm makes, and those that its pods will."""
+    rendered = manifests(values)
+    return [*objects(rendered), *rayjobs(rendered)]
+
+
 @pytest.fixture(scope="session")
 def schema_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Schemas of every kind in any scenario, from the cluster's own description of itself."""
-    kinds = {(each["apiVersion"], each["kind"]) for values in VALUES for each in objects(manifests(values))}
+    kinds = {(each["apiVersion"], each["kind"]) for values in SCENARIOS for each in documents(values)}
     openapi = json.loads(run("kubectl", "get", "--raw", "/openapi/v2"))
     definitions = json.loads(run("kubectl", "get", "customresourcedefinitions", "--output=json"))["items"]
     folder = tmp_path_factory.mktemp("schemas")
@@ -91,21 +104,29 @@ def schema_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @each_scenario
 def test_kubernetes_schemas_hold(values: Path, schema_folder: Path) -> None:
     location = f"{schema_folder}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
-    said = run("kubeconform", "-strict", "-summary", "-schema-location", location, stdin=manifests(values))
+    said = run(
+        *("kubeconform", "-strict", "-summary", "-schema-location", location),
+        stdin=yaml.safe_dump_all(documents(values)),
+    )
     assert "Invalid: 0, Errors: 0, Skipped: 0" in said
 
 
 @needs_cluster
 @needs("helm", "kubeconform")
 @pytest.mark.parametrize(
-    ("kind", "mistake"),
+    ("values", "kind", "mistake"),
     [
-        ("Deployment", lambda each: each["spec"]["template"]["spec"].update(serviceLinks=False)),
-        ("ScaledObject", lambda each: each["spec"].update(minReplicas=1)),
+        (
+            scenario("autoscaling"),
+            "Deployment",
+            lambda each: each["spec"]["template"]["spec"].update(serviceLinks=False),
+        ),
+        (scenario("autoscaling"), "ScaledObject", lambda each: each["spec"].update(minReplicas=1)),
+        (scenario("gpu", REQUANTIZATION), "RayJob", lambda each: each["spec"].update(deadlineSeconds=1)),
     ],
 )
-def test_the_schemas_see_a_mistake(kind: str, mistake: Any, schema_folder: Path) -> None:
-    wrong = next(each for each in objects(manifests(scenario("autoscaling"))) if each["kind"] == kind)
+def test_the_schemas_see_a_mistake(values: Path, kind: str, mistake: Any, schema_folder: Path) -> None:
+    wrong = next(each for each in documents(values) if each["kind"] == kind)
     mistake(wrong)
     location = f"{schema_folder}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
     with pytest.raises(pytest.fail.Exception, match="not allowed"):
@@ -115,7 +136,8 @@ def test_the_schemas_see_a_mistake(kind: str, mistake: Any, schema_folder: Path)
 @needs("helm", "kube-score")
 @each_scenario
 def test_the_policy_linter_finds_nothing(values: Path) -> None:
-    left_out = [word for name in NOT_ASKED_OF_THE_CHART for word in ("--ignore-test", name)]
+    unseen = map(json.dumps, pods(documents(values)))
+    left_out = [word for name in NOT_ASKED_OF_THE_CHARTS for word in ("--ignore-test", name)]
     run(
         "kube-score",
         "score",
@@ -123,23 +145,32 @@ def test_the_policy_linter_finds_nothing(values: Path) -> None:
         "--ignore-container-cpu-limit",  # a limit would throttle what a node has idle
         *left_out,
         "-",
-        stdin=manifests(values),
+        stdin="\n---\n".join([manifests(values), *unseen]),
     )
 
 
 @needs("helm-docs")
-def test_the_readme_is_up_to_date() -> None:
-    said = run("helm-docs", "--dry-run", "--chart-search-root", CHART, "--log-level", "error")
-    assert said.strip() == (CHART / "README.md").read_text().strip()
+@each_chart
+def test_the_readme_is_up_to_date(chart: Path) -> None:
+    said = run("helm-docs", "--dry-run", "--chart-search-root", chart, "--log-level", "error")
+    assert said.strip() == (chart / "README.md").read_text().strip()
     assert "|  |" not in said  # a value without a comment
 
 
-def test_the_schema_and_the_values_have_the_same_keys() -> None:
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
+@pytest.mark.parametrize(
+    ("chart", "some"),
+    [
+        (CHART, {"", ".modelDefaults.engine", ".router.service", ".drain"}),
+        (REQUANTIZATION, {"", ".pipelineDefaults.workers", ".ray.head", ".serviceAccounts.decide"}),
+    ],
+    ids=["llm-serving", "llm-requantization"],
+)
+def test_the_schema_and_the_values_have_the_same_keys(chart: Path, some: set[str]) -> None:
+    schema = json.loads((chart / "values.schema.json").read_text())
+    values = yaml.safe_load((chart / "values.yaml").read_text())
     compared = list(compare({"global": {}, **values}, schema, schema["$defs"], ""))
     assert [each for each in compared if each[1]] == []
-    assert {"", ".modelDefaults.engine", ".router.service", ".drain"} <= {path for path, _ in compared}
+    assert some <= {path for path, _ in compared}
 
 
 def compare(
@@ -156,11 +187,14 @@ def compare(
             yield from compare(values[name], schema["properties"][name], definitions, f"{path}.{name}")
 
 
-def test_the_chart_is_of_this_shipfit(repository: Path) -> None:
+@each_chart
+def test_the_chart_is_of_this_shipfit(chart: Path) -> None:
     import shipfit
 
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    assert chart["appVersion"] == shipfit.__version__
+    assert yaml.safe_load((chart / "Chart.yaml").read_text())["appVersion"] == shipfit.__version__
+
+
+def test_the_engine_is_of_the_release_that_plans_are_made_for(repository: Path) -> None:
     versions = (repository / "src/shipfit/environments/versions.txt").read_text()
     tag = yaml.safe_load((CHART / "values.yaml").read_text())["engine"]["image"]["tag"]
     assert f"vllm=={tag.removeprefix('v')}\n" in versions

@@ -37,10 +37,20 @@ SCRIPT = CHART / "files" / "engine_alive.py"
 
 
 def vllm_container(values: Path) -> Iterator[dict[str, Any]]:
-    """The containers of replicas."""
+    """The containers of replicas, and of both kinds of pods where these are groups."""
     for each in objects(manifests(values)):
         if each["kind"] == "Deployment" and not each["metadata"]["name"].endswith("-router"):
             yield each["spec"]["template"]["spec"]["containers"][0]
+        if each["kind"] == "LeaderWorkerSet":
+            templates = each["spec"]["leaderWorkerTemplate"]
+            for name in ("leaderTemplate", "workerTemplate"):
+                yield templates[name]["spec"]["containers"][0]
+
+
+def flags(container: dict[str, Any]) -> list[str]:
+    """vLLM's own words of a command line, as the kubelet hands them over."""
+    words = container["args"][2:]
+    return ["0" if word == "$(LWS_WORKER_INDEX)" else word for word in words if word != "serve"]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +59,7 @@ def vllm() -> Environment:
 
 
 def test_vllm_knows_every_flag_of_every_scenario(vllm: Environment, tmp_path: Path) -> None:
-    words = [each["args"][2:] for values in VALUES for each in vllm_container(values)]
+    words = [flags(each) for values in VALUES for each in vllm_container(values)]
     file = tmp_path / "words.json"
     file.write_text(json.dumps(words))
     names = process.run(

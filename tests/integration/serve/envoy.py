@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from shipfit.environments import ensure
-from shipfit.serve.router import RoutedModel, RouterSettings, Service, render
+from shipfit.serve.router import Canary, RoutedModel, RouterSettings, Service, render
 
 KEY = "sk-one"
 
@@ -96,6 +96,10 @@ class Router:
         with self.client() as client:
             return client.post("/v1/completions", json={"model": model, "prompt": prompt})
 
+    def statistics(self) -> str:
+        """What Prometheus gets."""
+        return httpx.get(f"{self.metrics}/stats/prometheus").text
+
     def replicas(self, count: int, model: str = "gemma") -> list[str]:
         """Who answers ``count`` requests."""
         answers = [self.ask("1 0", model) for _ in range(count)]
@@ -112,11 +116,15 @@ class Loopback:
         self._stack = stack
         self._port = free_port()
 
-    def replica(self, number: int, *, healthy: bool = True) -> Upstream:
-        """A server at 127.0.0.``number``, on the same port as all others."""
+    def replica(self, number: int, state: str = "healthy") -> Upstream:
+        """A server at 127.0.0.``number``, on the same port as all others.
+
+        Args:
+            state: ``healthy``, ``unhealthy``, or ``failing``: healthy, and answers every request with 500.
+        """
         address = f"127.0.0.{number}"
         script = Path(__file__).with_name("upstream.py")
-        words = [address, str(self._port), "healthy" if healthy else "unhealthy"]
+        words = [address, str(self._port), state]
         process = self._stack.enter_context(
             subprocess.Popen([sys.executable, script, *words], stdout=subprocess.PIPE, text=True)
         )
@@ -125,10 +133,15 @@ class Loopback:
         assert "listening\n" == process.stdout.readline()
         return Upstream(address, process)
 
-    def router(self, *models: str) -> Router:
-        """A router of the models named, each found by the name ``<model>.llm.svc``."""
+    def router(self, *models: str, canary: int = 0, wait_s: int = 0) -> Router:
+        """A router of the models named, each found by the name ``<model>.llm.svc``.
+
+        Args:
+            canary: percent of each model's requests that go to ``<model>-canary.llm.svc``.
+            wait_s: how long a request waits for a first replica.
+        """
         port, admin, metrics = free_port(), free_port(), free_port()
-        routed = [RoutedModel(name, Service(f"{name}.llm.svc", self._port)) for name in models]
+        routed = [self._model(name, canary, wait_s) for name in models]
         settings = RouterSettings(port, [KEY, "sk-two"], routed, admin=admin, metrics_port=metrics)
         config = json.loads(render(settings)) | {"typed_dns_resolver_config": _resolver(self.names.port)}
         (self._folder / "envoy.json").write_text(json.dumps(config))
@@ -143,6 +156,10 @@ class Loopback:
         router = Router(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics}", admin)
         eventually(lambda: router.status("readyz") == 200)
         return router
+
+    def _model(self, name: str, canary: int, wait_s: int) -> RoutedModel:
+        of_canary = Canary(Service(f"{name}-canary.llm.svc", self._port), canary) if canary else None
+        return RoutedModel(name, Service(f"{name}.llm.svc", self._port), of_canary, wait_s)
 
 
 @contextmanager

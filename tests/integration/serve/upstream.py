@@ -1,7 +1,7 @@
-"""A server that answers like a replica, and can be made to fail: ``python upstream.py ADDRESS PORT``.
+"""A server that answers like a replica, and can be made to fail: ``python upstream.py ADDRESS PORT STATE``.
 
 SIGUSR1 makes it unhealthy, SIGUSR2 healthy again. The ``prompt`` of a request is how it is answered: "count seconds",
-so many pieces with so many seconds before each.
+so many pieces with so many seconds before each. A failing one is healthy, and answers every request with 500.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import sys
 
 
 class Upstream:
-    def __init__(self, address: str, healthy: bool) -> None:
+    def __init__(self, address: str, state: str) -> None:
         self.address = address
-        self.healthy = healthy
+        self.healthy = state != "unhealthy"
+        self.failing = state == "failing"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -35,6 +36,9 @@ class Upstream:
             status = b"200 OK" if self.healthy else b"503 Not yet"
             writer.write(b"HTTP/1.1 %s\r\ncontent-length: 0\r\n\r\n" % status)
             return
+        if self.failing:
+            writer.write(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n")
+            return
         request = json.loads(body)
         count, seconds = request["prompt"].split()
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -47,8 +51,8 @@ class Upstream:
         await writer.drain()
 
 
-async def main(address: str, port: int, healthy: bool) -> None:
-    upstream = Upstream(address, healthy)
+async def main(address: str, port: int, state: str) -> None:
+    upstream = Upstream(address, state)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, setattr, upstream, "healthy", False)
     loop.add_signal_handler(signal.SIGUSR2, setattr, upstream, "healthy", True)
@@ -58,4 +62,4 @@ async def main(address: str, port: int, healthy: bool) -> None:
     await server.serve_forever()
 
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "healthy"))
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from shipfit.artifacts import Channel
+from shipfit.artifacts import Channel, open_store
 from shipfit.artifacts.manifest import Move
-from shipfit.core.errors import InputError
+from shipfit.core.errors import EnvironmentFailure, InputError, VerdictError
 from shipfit.core.progress import NoProgress
 from shipfit.quantize.inputs import resolve
-from shipfit.quantize.pipeline import _rolled_back_from
+from shipfit.quantize.pipeline import _rolled_back_from, run_pipeline
 from shipfit.spec import Pipeline, load
 
 OLD, NEW = "0" * 64, "1" * 64
@@ -46,3 +48,81 @@ def test_a_source_that_is_not_there_names_the_line_of_the_pipeline(repository: P
     file.write_text(text)
     with pytest.raises(InputError, match=r"wrong\.yaml:6: source: .*gemma-4"):
         resolve(load(file, Pipeline), NoProgress())
+
+
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "num_hidden_layers": 2,
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 128,
+    "vocab_size": 320,
+    "max_position_embeddings": 128,
+    "torch_dtype": "bfloat16",
+}
+
+
+@pytest.fixture
+def pipeline(own_folders: Path) -> Pipeline:
+    """One that needs no calibration, of a model that nobody could load."""
+    for name in ("model", "store"):
+        (own_folders / name).mkdir()
+    (own_folders / "model" / "config.json").write_text(json.dumps(CONFIG))
+    (own_folders / "held-out.txt").write_text("words " * 10_000)
+    path = own_folders / "pipeline.yaml"
+    path.write_text(
+        "apiVersion: shipfit/v1\nkind: Pipeline\nname: x\nsource: ./model\nrecipe: {precision: mxfp4}\n"
+        "gate: {dataset: [held-out.txt], samples: 4, tokens: 64, generation: null}\n"
+        f"store: {(own_folders / 'store').as_uri()}\n"
+    )
+    return load(path, Pipeline)
+
+
+def test_what_is_missing_is_asked_for_elsewhere_by_the_same_names(pipeline: Pipeline) -> None:
+    asked: list[Sequence[str]] = []
+
+    def elsewhere(names: Sequence[str]) -> EnvironmentFailure:
+        asked.append(names)
+        return EnvironmentFailure("the node burnt down")
+
+    other = pipeline.gate.model_copy(update={"samples": 3})
+    for each in (pipeline, pipeline, pipeline.model_copy(update={"gate": other})):
+        with pytest.raises(EnvironmentFailure, match="the node burnt down"):
+            run_pipeline(each, NoProgress(), elsewhere=elsewhere)
+    assert asked[0] == asked[1]
+    assert asked[0][:1] == asked[2][:1]  # the artifact is the same, and what is measured of it is not
+    assert asked[0] != asked[2]
+
+
+def test_a_good_run_that_recorded_nothing_made_something_else(pipeline: Pipeline) -> None:
+    with pytest.raises(EnvironmentFailure, match="recorded nothing of what was asked; let both use the same"):
+        run_pipeline(pipeline, NoProgress(), elsewhere=lambda _names: None)
+
+
+def test_the_verdict_elsewhere_is_the_verdict_here_and_is_not_asked_for_again(pipeline: Pipeline) -> None:
+    figures = {
+        "mean_kl": 9.0,
+        "p99_kl": 9.0,
+        "top1_agreement": 0.1,
+        "perplexity_ratio": 9.0,
+        "source_perplexity": 9.0,
+        "artifact_perplexity": 81.0,
+        "positions": 252.0,
+    }
+    calls = 0
+
+    def elsewhere(names: Sequence[str]) -> VerdictError:
+        nonlocal calls
+        calls += 1
+        made, measured = names
+        with open_store(pipeline.store, NoProgress()) as store:
+            stage = f"gate-{measured[:12]}"
+            store.keep_checkpoint(pipeline.name, made, stage, {"distribution": {"figures": figures}})
+        return VerdictError("told here too")
+
+    for _ in range(2):
+        with pytest.raises(VerdictError, match=r"the gate failed, nothing was published: .*mean_kl"):
+            run_pipeline(pipeline, NoProgress(), elsewhere=elsewhere)
+    assert calls == 1

@@ -19,6 +19,7 @@ def test_two_replicas_on_the_processor(plan: Plan) -> None:
         *("-m", "vllm.entrypoints.openai.api_server"),
         *("--model", "/models/m", "--served-model-name", "name"),
         *("--shutdown-timeout", "20", "--disable-uvicorn-access-log"),
+        *("--middleware", "first_token.HoldHeaders"),
         *("--max-model-len", "1024", "--max-num-seqs", "4"),
         *("--enforce-eager", "--kv-cache-memory-bytes", str(2**30)),
         *("--uds", "replica-0.sock"),

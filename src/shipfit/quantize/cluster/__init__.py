@@ -7,6 +7,7 @@ tasks      a stage as a task: waiting for room, progress, another try
 failures   which failures deserve another try
 transfer   files that a node lacks
 jobs       the whole command as a job of a cluster elsewhere
+rayjob     the same as a RayJob of Kubernetes, from a pod that decides whether there is work
 """
 
 from __future__ import annotations

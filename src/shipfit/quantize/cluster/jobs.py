@@ -22,6 +22,7 @@ from shipfit.core.errors import (
     ExitCode,
     InputError,
     MeasurementError,
+    ShipfitError,
     VerdictError,
 )
 from shipfit.core.process import describe_exit
@@ -42,7 +43,7 @@ _POLL_SECONDS = 2.0
 _PAUSES = (1.0, 5.0, 15.0)
 """Seconds between tries of one call."""
 
-_KINDS = {
+_KINDS: dict[int, type[ShipfitError]] = {
     ExitCode.NO: VerdictError,
     ExitCode.BAD_INPUT: InputError,
     ExitCode.ENVIRONMENT: EnvironmentFailure,
@@ -211,14 +212,26 @@ def _outcome(job: str, status: str, code: int | None, log: JobLog) -> dict[str, 
     """The job's result, or its error raised here."""
     if code == ExitCode.YES and log.result is not None:
         return log.result
+    raise failure(job, status, code, log)
+
+
+def failure(job: str, status: str, code: int | None, log: JobLog) -> ShipfitError:
+    """Why a job failed: its own error, of the same kind and with the same line, where it told one.
+
+    Args:
+        job: its name.
+        status: what Ray says of it.
+        code: of its command; None where it did not end by itself.
+        log: what it printed.
+    """
     if log.error and code in _KINDS:
-        raise _KINDS[ExitCode(code)](log.error)
+        return _KINDS[code](log.error)
     if code == _NO_SUCH_COMMAND:
-        raise EnvironmentFailure(
+        return EnvironmentFailure(
             f"job {job} found no shipfit on the cluster", hint="use an image made by containers/build"
         )
     if code is None:
-        raise EnvironmentFailure(f"job {job} was {status.lower()}: {log.last_words}", hint=_AGAIN)
+        return EnvironmentFailure(f"job {job} was {status.lower()}: {log.last_words}", hint=_AGAIN)
     signalled = code - _SIGNALLED
     ended = describe_exit(-signalled if signalled > 0 else code)
-    raise EnvironmentFailure(f"job {job} {ended}; its last words: {log.last_words}", hint=_AGAIN)
+    return EnvironmentFailure(f"job {job} {ended}; its last words: {log.last_words}", hint=_AGAIN)

@@ -37,8 +37,8 @@ class Cluster:
 
     @property
     def cpus(self) -> int:
-        """CPUs of the largest node."""
-        return max((node.cpus for node in self._ray.nodes), default=1)
+        """CPUs of the largest node; 1 where there is a head alone, which has none, and workers are added on demand."""
+        return max((1, *(node.cpus for node in self._ray.nodes)))
 
     @property
     def spread(self) -> bool:

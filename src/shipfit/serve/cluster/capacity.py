@@ -14,10 +14,10 @@ from shipfit.serve.cluster.workloads import Workload
 
 @dataclass(frozen=True)
 class Spare:
-    """Whether one more pod of a kind has room.
+    """Whether one more replica of a kind has room.
 
     Attributes:
-        node: where; empty where nowhere.
+        node: where, or on which nodes; empty where nowhere.
         why_not: what the nodes that could take it lack.
     """
 
@@ -33,7 +33,7 @@ def unplaced(workloads: Sequence[Workload], items: Sequence[Object], own: Collec
         own: uids of the release's present pods, which will be gone.
     """
     at = nodes(items, own)
-    found = [of_room(each, place(at, each.pod, each.replicas)) for each in workloads]
+    found = [of_room(each, place(at, each.pod, each.pods)) for each in workloads]
     return [each for each in found if each]
 
 
@@ -44,25 +44,25 @@ def spare(
     own: Collection[str],
     quotas: Sequence[Object] = (),
 ) -> Spare:
-    """Whether an update of a workload can start a pod before it ends another.
+    """Whether an update of a workload can start a replica before it ends another.
 
     There must be room for one more beside all pods of the new release, and, where an old release is there, beside those
     that it has now; and the namespace's quotas must allow it.
     """
     later = nodes(items, own)
     for each in workloads:
-        place(later, each.pod, each.replicas)
-    found = place(later, workload.pod, 1)
-    if found.placed and own:
-        found = place(nodes(items), workload.pod, 1)
-    if not found.placed:
+        place(later, each.pod, each.pods)
+    found = place(later, workload.pod, workload.size)
+    if own and not found.missing:
+        found = place(nodes(items), workload.pod, workload.size)
+    if found.missing:
         # Nodes of another kind are no help: those that lack only room say what an update waits for.
         short = [reason for reason in found.reasons if reason.endswith(FREE)] or list(found.reasons)
         return Spare("", "; ".join(short[:3]) or "there is no node")
     surging = [replace(each, replicas=each.replicas + (each is workload)) for each in workloads]
     present = [each for each in items if each["metadata"].get("uid") in own]
     over = next(of_quotas(quotas, surging, present), None)
-    return Spare("", over.what) if over else Spare(next(iter(found.on)))
+    return Spare("", over.what) if over else Spare(", ".join(found.on))
 
 
 def told(workload: Workload, room: Spare | None, change: Change | None) -> str:

@@ -8,11 +8,16 @@ from typing import Any, Literal
 
 import yaml
 
+from shipfit.serve.cluster import groups
 from shipfit.serve.cluster.kubectl import Object
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SHOWN = 60  # characters of a value
-_RUN_PODS = ("Deployment", "StatefulSet", "DaemonSet")
+_TEMPLATES = {
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet"), "template"),
+    groups.SET: "leaderWorkerTemplate",
+}
+"""What of an object's spec its pods are made from, by kind."""
 # Set by the cluster, or the mark of the chart that made it: nothing that anybody chose.
 _NOT_CHOSEN = {
     *("metadata.managedFields", "metadata.resourceVersion", "metadata.uid", "metadata.generation"),
@@ -98,7 +103,8 @@ def _shown(value: Any) -> str:
 
 
 def _restarts(before: Object, after: Object) -> bool:
-    return after["kind"] in _RUN_PODS and before["spec"]["template"] != after["spec"]["template"]
+    template = _TEMPLATES.get(after["kind"])
+    return template is not None and before["spec"][template] != after["spec"][template]
 
 
 def _identity(each: Object) -> tuple[str, str, str]:

@@ -17,6 +17,7 @@ from shipfit.serve.cluster.survey import server_version
 _OPTIONAL = {
     "monitoring.coreos.com/v1": ("Prometheus operator", "monitoring.podMonitor and monitoring.rules"),
     "keda.sh/v1alpha1": ("KEDA", "autoscaling"),
+    "leaderworkerset.x-k8s.io/v1": ("LeaderWorkerSet", "replicas that span machines"),
     "gateway.networking.k8s.io/v1": ("Gateway API", "httpRoute"),
     "ray.io/v1": ("KubeRay", "pipelines as RayJobs"),
 }

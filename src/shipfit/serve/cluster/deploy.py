@@ -15,9 +15,10 @@ from shipfit.serve.cluster.changes import documents
 from shipfit.serve.cluster.diagnosis import Cause
 from shipfit.serve.cluster.kubectl import Object
 from shipfit.serve.cluster.propose import Proposal, values_files
+from shipfit.serve.cluster.rollback import return_to
 from shipfit.serve.cluster.rollout import keep_logs, look, remove, watch
 from shipfit.serve.cluster.target import target_of
-from shipfit.serve.cluster.values import Artifact, artifacts_of
+from shipfit.serve.cluster.values import artifacts_of, served_artifacts
 from shipfit.spec import Deployment
 
 
@@ -36,21 +37,20 @@ def roll_out(proposal: Proposal, progress: Progress, timeout: float | None = Non
     proposal.require()
     target = proposal.target
     record = proposal.values["record"]
-    artifact = Artifact.recorded(record["artifact"])
-    weights.pin(target, artifact, record["id"], progress)
+    weights.pin(target, served_artifacts(record), record["id"], progress)
     after = documents(proposal.manifest)
     number = proposal.current.revisions[-1].number + 1 if proposal.current.revisions else 1
+    percent = (record.get("canary") or {}).get("percent")
     with (
         progress.step(f"rolling out revision {number} of {target.release}"),
-        values_files(target, proposal.values) as files,
+        values_files(proposal) as files,
     ):
-        begin = partial(target.helm.upgrade, files, files[0].with_name("helm.log"))
+        log = files[0].with_name("helm.log")
+        begin = partial(target.helm.upgrade, files, log, canary_percent=percent)
         cause = watch(target, begin, proposal.changes, after, progress, timeout)
     if cause:
         go_back(proposal, cause, progress)
-    before = proposal.current.values.get("record") or {}
-    gone = artifacts_of(before) - artifacts_of(record)
-    weights.unpin(gone, record["id"], progress)
+    weights.unpin(proposal.held - artifacts_of(record), record["id"], progress)
     return number
 
 
@@ -83,24 +83,20 @@ def go_back(proposal: Proposal, cause: Cause, progress: Progress) -> NoReturn:
         VerdictError: always, or
         EnvironmentFailure: where the cause is not in the release.
     """
-    target, serving = proposal.target, proposal.current.serving
+    target, settled = proposal.target, proposal.current.settled
     logs = keep_logs(target, look(target))
-    if serving:
-        after = documents(target.helm.manifest(serving.number))
-        begin = partial(target.helm.rollback, serving.number, logs / "helm.log")
-        with progress.step(f"going back to revision {serving.number}"):
-            failed = watch(target, begin, proposal.changes, after, progress)
+    if settled:
+        failed = return_to(target, settled.number, proposal.changes, proposal.held, progress)
         state = (
-            f"but revision {serving.number} does not come up either: {failed}"
+            f"but revision {settled.number} does not come up either: {failed}"
             if failed
-            else f"revision {serving.number} serves as before"
+            else f"revision {settled.number} serves as before"
         )
     else:
         with progress.step("removing what never served"):
             remove(target, progress)
+        weights.unpin(proposal.held, proposal.values["record"]["id"], progress)
         state = "nothing was served before, and nothing is left"
-    record, before = proposal.values["record"], proposal.current.values.get("record") or {}
-    weights.unpin(artifacts_of(record) - artifacts_of(before), record["id"], progress)
     kind = VerdictError if cause.verdict else EnvironmentFailure
     raise kind(f"the rollout failed: {cause} ({cause.advice}); {state}", log=logs)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from shipfit.core.data import read_yaml
 from shipfit.core.process import last_words
+from shipfit.serve.cluster import groups
 from shipfit.serve.cluster.kubectl import Object
 from shipfit.serve.logs import plain
 
@@ -79,15 +80,14 @@ def causes(
     """What holds the newest pods of a release up, the surest first.
 
     Args:
-        objects: its Deployments, ReplicaSets and pods.
+        objects: its Deployments, ReplicaSets and pods; its LeaderWorkerSets and their StatefulSets.
         events: of the namespace.
         logs: last lines by ``pod/container``, where they were read.
     """
     new = newest(objects)
-    names = {each["metadata"]["name"] for each in new}
-    found = [cause for each in new if each["kind"] == "ReplicaSet" for cause in _of_set(each)]
+    found = [cause for each in new if each["kind"] != "Pod" for cause in _of_set(each, events)]
     for pod in (each for each in new if each["kind"] == "Pod"):
-        found += _of_pod(pod, [each for each in events if _about(each) in names], logs)
+        found += _of_pod(pod, [each for each in events if _is_about(each, pod)], logs)
     return sorted(found, key=lambda cause: cause.patience)
 
 
@@ -104,7 +104,11 @@ def containers(pod: Object) -> list[Object]:
 
 
 def newest(objects: Sequence[Object]) -> list[Object]:
-    """The ReplicaSets that their Deployments have now, and their pods that are not ending."""
+    """The ReplicaSets that their Deployments have now, and their pods that are not ending.
+
+    So of LeaderWorkerSets. But a group of which a container ended is made anew as a whole, so pods that are ending are
+    all that tells why.
+    """
     sets = {each["metadata"]["uid"]: each for each in objects if each["kind"] == "ReplicaSet"}
     latest: dict[str, Object] = {}
     for each in sets.values():
@@ -115,26 +119,39 @@ def newest(objects: Sequence[Object]) -> list[Object]:
     pods = [
         each
         for each in objects
-        if each["kind"] == "Pod"
-        and owner(each).get("uid") in current
-        and "deletionTimestamp" not in each["metadata"]
+        if each["kind"] == "Pod" and owner(each).get("uid") in current and not _ends(each)
     ]
-    return [*latest.values(), *pods]
+    grouped = [each for each in groups.newest_of(list(objects)) if not _ends(each) or _restarts(each)]
+    return [*latest.values(), *pods, *grouped]
 
 
 def ending(objects: Sequence[Object]) -> list[Object]:
     """Pods that are ending and still hold what they hold."""
-    return [each for each in objects if each["kind"] == "Pod" and "deletionTimestamp" in each["metadata"]]
+    return [each for each in objects if each["kind"] == "Pod" and _ends(each)]
+
+
+def _ends(each: Object) -> bool:
+    return "deletionTimestamp" in each["metadata"]
+
+
+def _restarts(pod: Object) -> bool:
+    return any(each["restartCount"] for each in containers(pod))
 
 
 def _short(words: str) -> str:
     return " ".join(words.split())[:_LENGTH]
 
 
-def _of_set(each: Object) -> Iterator[Cause]:
-    for condition in each.get("status", {}).get("conditions") or []:
+def _of_set(each: Object, events: Sequence[Object]) -> Iterator[Cause]:
+    name, status = each["metadata"]["name"], each.get("status", {})
+    for condition in status.get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            yield from _ruled("creation", each["metadata"]["name"], condition.get("message", ""))
+            yield from _ruled("creation", name, condition.get("message", ""))
+    # A StatefulSet says it in events only.
+    if each["kind"] == "StatefulSet" and status.get("replicas", 0) < each["spec"].get("replicas", 1):
+        for event in events:
+            if event["reason"] == "FailedCreate" and _is_about(event, each):
+                yield from _ruled("creation", name, event["message"])
 
 
 def _of_pod(pod: Object, events: Sequence[Object], logs: Mapping[str, Sequence[str]]) -> Iterator[Cause]:
@@ -144,14 +161,13 @@ def _of_pod(pod: Object, events: Sequence[Object], logs: Mapping[str, Sequence[s
             # What follows is about other pods, which might make room.
             said = re.split(r" no new claims| preemption: ", condition.get("message", ""))[0]
             yield from _ruled("scheduling", name, said)
-    own = [each for each in events if _about(each) == name]
-    for each in own:
+    for each in events:
         if each["reason"] in ("FailedMount", "FailedAttachVolume"):
             yield from _ruled("volume", name, each["message"])
     for container in containers(pod):
         if waiting := container["state"].get("waiting"):
             yield from _ruled("waiting", name, f"{waiting.get('reason')}: {waiting.get('message', '')}")
-        if cause := _restarted(pod, container, own, logs):
+        if cause := _restarted(pod, container, events, logs):
             yield cause
 
 
@@ -159,7 +175,7 @@ def _restarted(
     pod: Object, container: Object, events: Sequence[Object], logs: Mapping[str, Sequence[str]]
 ) -> Cause | None:
     """What ended a container last, unless it has come up since."""
-    if container.get("ready"):
+    if container.get("ready") and not _ends(pod):
         return None
     ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
     name = pod["metadata"]["name"]
@@ -252,8 +268,9 @@ def _memory_limit(pod: Object, name: str) -> str:
     return ""
 
 
-def _about(event: Object) -> str:
-    return str(event["involvedObject"].get("name", ""))
+def _is_about(event: Object, each: Object) -> bool:
+    """Whether an event is about an object; not about one of its name before it."""
+    return bool(event["involvedObject"].get("uid") == each["metadata"]["uid"])
 
 
 def owner(each: Object) -> Mapping[str, Any]:

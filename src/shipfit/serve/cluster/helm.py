@@ -21,6 +21,8 @@ HISTORY = 10
 _TIMEOUT_S = 60
 _PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 _SCHEMA = re.compile(r"^- (?:at )?'?(?P<path>[^\s':]*)'?: (?P<what>.+)$")
+_CANARY = "canary"
+_WENT_BACK = re.compile(r"^Rollback to (?P<number>\d+)$")
 _TEMPLATE_FAILS = re.compile(r"execution error at \([^)]*\): (?P<what>.+)$")
 
 
@@ -43,6 +45,16 @@ class Revision:
         """Whether Helm is at it, or was cut off."""
         return self.status in _PENDING
 
+    @property
+    def came_up(self) -> bool:
+        """Whether it serves, or served once."""
+        return self.status in ("deployed", "superseded")
+
+    @property
+    def canary(self) -> bool:
+        """Whether it was made to try a canary."""
+        return self.description.startswith(_CANARY)
+
 
 @dataclass(frozen=True)
 class Current:
@@ -62,6 +74,30 @@ class Current:
     def serving(self) -> Revision | None:
         """The revision that serves; None where none ever came up."""
         return next((each for each in reversed(self.revisions) if each.status == "deployed"), None)
+
+    @property
+    def settled(self) -> Revision | None:
+        """The latest revision that came up and tries no canary: what serves, or served before the canary came."""
+        return next((each for each in reversed(self.revisions) if self._whole(each)), None)
+
+    @property
+    def before(self) -> Revision | None:
+        """The latest that served something else than what serves now, canaries left out; None where there is none."""
+        now = self._origin(self.serving) if self.serving else None
+        served = (each for each in reversed(self.revisions) if self._whole(each))
+        return next((each for each in served if self._origin(each) != now), None)
+
+    def _whole(self, revision: Revision) -> bool:
+        origin = self._origin(revision)
+        return revision.came_up and not any(each.canary for each in self.revisions if each.number == origin)
+
+    def _origin(self, revision: Revision) -> int:
+        """The number of the revision that first was what this one is: going back makes a new one of the same."""
+        went_back = _WENT_BACK.match(revision.description)
+        if went_back is None:
+            return revision.number
+        number = int(went_back["number"])
+        return next((self._origin(each) for each in self.revisions if each.number == number), number)
 
     @property
     def pending(self) -> Revision | None:
@@ -105,8 +141,33 @@ class Helm:
             raise _refused(done, str(blamed or values[-1]))
         return done.out
 
+    def merged(self, values: Sequence[Path]) -> dict[str, Any]:
+        """What files of values say together, as Helm would keep it; asks no cluster.
+
+        Raises:
+            EnvironmentFailure: there is no Helm, or it cannot render them.
+        """
+        words = ["install", self.release, str(chart()), "--dry-run=client", "--no-hooks", "--output=json"]
+        done = self._call(*words, *_files(values))
+        if done.code != 0:
+            raise EnvironmentFailure(done.failure)
+        found: dict[str, Any] = json.loads(done.out)["config"]
+        return found
+
     def current(self) -> Current:
         """What is in the cluster.
+
+        Raises:
+            EnvironmentFailure: Helm or the cluster failed.
+        """
+        found = self.revisions()
+        if not found:
+            return Current()
+        serving = Current(found).serving or found[-1]
+        return Current(found, self.values(serving.number), self.manifest(found[-1].number))
+
+    def revisions(self) -> list[Revision]:
+        """Those that Helm keeps, the oldest first; none where there is no release.
 
         Raises:
             EnvironmentFailure: Helm or the cluster failed.
@@ -114,14 +175,12 @@ class Helm:
         done = self._call("history", self.release, f"--max={HISTORY}", "--output=json")
         if done.code != 0:
             if "not found" in done.said:
-                return Current()
+                return []
             raise EnvironmentFailure(done.failure, hint=OUT_OF_REACH)
-        found = [
+        return [
             Revision(each["revision"], each["status"], str(each["updated"]), each["description"])
             for each in json.loads(done.out)
         ]
-        serving = Current(found).serving or found[-1]
-        return Current(found, self.values(serving.number), self.manifest(found[-1].number))
 
     def values(self, revision: int) -> dict[str, Any]:
         """The values that a revision was made with.
@@ -142,7 +201,9 @@ class Helm:
         """
         return self._get("manifest", revision)
 
-    def upgrade(self, values: Sequence[Path], log: Path, timeout: float) -> Process:
+    def upgrade(
+        self, values: Sequence[Path], log: Path, timeout: float, *, canary_percent: int | None = None
+    ) -> Process:
         """Begin to install or upgrade; Helm waits until all is ready, and is at it for as long.
 
         Stopped, it marks its revision as failed.
@@ -150,8 +211,11 @@ class Helm:
         Args:
             log: what it says.
             timeout: seconds that it waits.
+            canary_percent: of the requests for the canary that it tries, which its history then says; None for none.
         """
         words = ["upgrade", self.release, str(chart()), "--install", *_files(values)]
+        if canary_percent:
+            words.append(f"--description={_CANARY} {canary_percent}%")
         return self._begin(*words, f"--history-max={HISTORY}", timeout=timeout, log=log)
 
     def rollback(self, revision: int, log: Path, timeout: float) -> Process:

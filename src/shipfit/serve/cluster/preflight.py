@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from shipfit.core.errors import EnvironmentFailure, InputError, ShipfitError, VerdictError
+from shipfit.serve.cluster import groups
 from shipfit.serve.cluster.kubectl import Kubectl, Object
 from shipfit.serve.cluster.room import FREE, Placement, quantity, requests, spoken, total
 from shipfit.serve.cluster.survey import Survey
@@ -28,6 +29,10 @@ _NEEDED = {
 _VERBS = {"pods": ("list",)}
 _CHANGES = ("create", "get", "list", "patch", "delete")
 _NO_KIND = re.compile(r'no matches for kind "(?P<kind>\w+)" in version "(?P<version>[^"]+)"')
+_INSTALL = {
+    groups.SET: "install LeaderWorkerSet (https://lws.sigs.k8s.io), or let replicas stay on one machine"
+    " (across_machines: false)"
+}
 _SHOWN = 4  # nodes of a reason
 
 
@@ -117,9 +122,10 @@ def of_room(workload: Workload, placed: Placement) -> Objection | None:
     wish = ", ".join(spoken(resource, amount) for resource, amount in sorted(asks.items()) if amount)
     shown = sorted(placed.reasons, key=lambda reason: not reason.endswith(FREE))[:_SHOWN]
     more = len(placed.reasons) - len(shown)
+    each = f", {workload.size} a replica," if workload.size > 1 else ""
     nodes = "; ".join(shown) + (f"; and {more} more nodes" if more else "") or "there is no node"
     return Objection(
-        f"{placed.missing} of {workload.replicas} pods of {workload.name} find no room for {wish}: {nodes}",
+        f"{placed.missing} of {workload.pods} pods of {workload.name}{each} find no room for {wish}: {nodes}",
         "free that much, add nodes, or promise less",
         "verdict",
     )
@@ -133,9 +139,9 @@ def of_quotas(
     Args:
         own: the release's pods, which will be gone.
     """
-    count = sum(each.replicas for each in workloads)
+    count = sum(each.pods for each in workloads)
     pods = {"pods": quantity(count)}
-    asks = total([pods, *(_times(requests(each.pod), each.replicas) for each in workloads)])
+    asks = total([pods, *(_times(requests(each.pod), each.pods) for each in workloads)])
     given = total([{"pods": quantity(len(own))}, *(requests(each["spec"]) for each in own)])
     for quota in quotas:
         status = quota.get("status", {})
@@ -183,7 +189,7 @@ def _objected(line: str) -> Objection:
     if match := _NO_KIND.search(line):
         return Objection(
             f"the cluster does not know {match['kind']} of {match['version']}",
-            "install its definition, or switch off what needs it in the values",
+            _INSTALL.get(match["kind"], "install its definition, or switch off what needs it in the values"),
         )
     what = line.removeprefix("Error from server ").removeprefix("error: ")
     return Objection(f"the cluster refuses it: {what}", "change the values, or the rule that it names")

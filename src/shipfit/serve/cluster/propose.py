@@ -22,8 +22,8 @@ from shipfit.serve.cluster.kubectl import Object
 from shipfit.serve.cluster.preflight import Objection
 from shipfit.serve.cluster.survey import Survey, existing, survey
 from shipfit.serve.cluster.target import Target, target_of
-from shipfit.serve.cluster.values import Artifact, Values
-from shipfit.serve.cluster.workloads import references, workloads
+from shipfit.serve.cluster.values import Artifact, Values, artifacts_of
+from shipfit.serve.cluster.workloads import by_workload, references, workloads
 from shipfit.serve.launching import chat_template
 from shipfit.serve.planning import plan_deployment, plan_in_cluster
 from shipfit.sizing import Plan
@@ -36,9 +36,10 @@ class Proposal:
 
     Attributes:
         weights: what is served, in words.
-        values: what shipfit passes to the chart; the owner's file comes after it.
+        values: what shipfit passes to the chart; the owner's file comes after it, unless ``whole``.
+        whole: whether those values are all, the owner's among them.
         manifest: the rendered objects, as YAML.
-        current: the release as it is.
+        found: the cluster as it is.
         changes: of objects.
         pods: how each kind of pod is replaced, a line each.
         objections: what stands against it.
@@ -48,11 +49,23 @@ class Proposal:
     plan: Plan
     weights: str
     values: Values
+    whole: bool
     manifest: str
-    current: Current
+    found: Survey
     changes: list[Change]
     pods: list[str]
     objections: list[Objection] = field(default_factory=list)
+
+    @property
+    def current(self) -> Current:
+        """The release as it is."""
+        return self.found.current
+
+    @property
+    def held(self) -> set[Artifact]:
+        """Artifacts that are pinned for the release while this is done."""
+        before = self.current.values.get("record") or {}
+        return artifacts_of(self.values["record"]) | artifacts_of(before)
 
     @property
     def unchanged(self) -> bool:
@@ -101,29 +114,42 @@ def propose(deployment: Deployment, progress: Progress) -> Proposal:
         holder=record.get("id") or uuid.uuid4().hex,
         previous=previous,
     )
-    return _rendered(target, plan, served.name, made, found, own)
+    return _rendered(target, plan, served.name, made, found)
+
+
+def revised(proposal: Proposal, made: Values, found: Survey, *, whole: bool = False) -> Proposal:
+    """The same deployment with other values, or in a cluster that is another by now.
+
+    Args:
+        whole: whether the values are all there are, the owner's among them.
+
+    Raises:
+        InputError: the chart refuses the values.
+        EnvironmentFailure: the cluster is out of reach.
+    """
+    return _rendered(proposal.target, proposal.plan, proposal.weights, made, found, whole=whole)
 
 
 def _rendered(
-    target: Target, plan: Plan, served: str, made: Values, found: Survey, own: set[str]
+    target: Target, plan: Plan, served: str, made: Values, found: Survey, *, whole: bool = False
 ) -> Proposal:
     """The proposal; rendered again where the rollout has to do without a spare place."""
-    manifest = _template_of(target, made, found)
+    own = {each["metadata"]["uid"] for each in found.own_pods(target)}
+    manifest = _template_of(target, made, found, whole=whole)
     after = documents(manifest)
     model = f"{target.release}-{values.MODEL}"
     asked = workloads(after)
     spares = {}
     if found.items is not None and not target.cluster.grows:
-        spares = {
-            each.name: capacity.spare(each, asked, found.items, own, found.limits or []) for each in asked
-        }
-    if model in spares and not spares[model].node:
+        staying = found.without(target, {each.name for each in asked})
+        spares = {each.name: capacity.spare(each, asked, staying, own, found.limits or []) for each in asked}
+    if model in spares and not spares[model].node and not whole:
         made["models"][values.MODEL]["rollout"] = "replace"
         manifest = _template_of(target, made, found)
         after = documents(manifest)
         asked = workloads(after)
     done = changes(documents(found.current.manifest), after)
-    by_name = {each.name: each for each in done if each.kind == "Deployment"}
+    by_name = by_workload(done)
     objections = list(_objections(target, found, after, own))
     stuck = (capacity.deadlock(each, spares.get(each.name), by_name.get(each.name)) for each in asked)
     objections += [each for each in stuck if each]
@@ -132,8 +158,9 @@ def _rendered(
         plan,
         served,
         made,
+        whole,
         manifest,
-        found.current,
+        found,
         done,
         [capacity.told(each, spares.get(each.name), by_name.get(each.name)) for each in asked],
         objections,
@@ -172,8 +199,8 @@ def _plan(target: Target, found: Survey) -> Plan:
     return plan_in_cluster(deployment, count_free(found.items, own))
 
 
-def _template_of(target: Target, made: Values, found: Survey) -> str:
-    with values_files(target, made) as files:
+def _template_of(target: Target, made: Values, found: Survey, *, whole: bool = False) -> str:
+    with _files(target, made, whole=whole) as files:
         return target.helm.template(
             files,
             blamed=target.file or target.deployment.path,
@@ -183,12 +210,18 @@ def _template_of(target: Target, made: Values, found: Survey) -> str:
 
 
 @contextmanager
-def values_files(target: Target, made: Values) -> Iterator[list[Path]]:
+def values_files(proposal: Proposal) -> Iterator[list[Path]]:
     """The files of values that Helm reads, the owner's last."""
+    with _files(proposal.target, proposal.values, whole=proposal.whole) as files:
+        yield files
+
+
+@contextmanager
+def _files(target: Target, made: Values, *, whole: bool) -> Iterator[list[Path]]:
     with tempfile.TemporaryDirectory() as folder:
         rendered = Path(folder) / "planned.json"
         rendered.write_text(json.dumps(made))
-        yield [rendered, target.file] if target.file else [rendered]
+        yield [rendered, target.file] if target.file and not whole else [rendered]
 
 
 def _template(deployment: Deployment) -> str:

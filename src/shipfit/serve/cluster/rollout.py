@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -13,15 +14,18 @@ from shipfit.core.errors import EnvironmentFailure
 from shipfit.core.paths import state_dir
 from shipfit.core.process import Process
 from shipfit.core.progress import Progress
+from shipfit.serve.cluster import groups
 from shipfit.serve.cluster.changes import Change
 from shipfit.serve.cluster.diagnosis import Cause, causes, containers, ending, newest, owner, ready
-from shipfit.serve.cluster.kubectl import Object
+from shipfit.serve.cluster.kubectl import OUT_OF_REACH, Object, objects
 from shipfit.serve.cluster.target import INSTANCE, Target
+from shipfit.serve.cluster.workloads import MAKES_PODS, workloads
 from shipfit.serve.logs import plain
 
 _POLL_S = 1.5
 _LOG_LINES = 200  # that are kept of each container of a failed rollout
-_MARGIN_S = 60  # for what no deadline of a Deployment counts: scheduling, the router
+_MARGIN_S = 60  # for what no deadline counts: scheduling, the router
+_NO_GROUPS = re.compile(r"doesn't have a resource type|forbidden", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Scene:
     """A release at one moment.
 
     Attributes:
-        objects: its Deployments, ReplicaSets and pods.
+        objects: its Deployments, ReplicaSets and pods; its LeaderWorkerSets and their StatefulSets.
         events: of the namespace.
     """
 
@@ -44,16 +48,16 @@ class Scene:
     @property
     def complete(self) -> bool:
         """Whether every pod is of the newest kind, and available."""
-        return all(_complete(each) for each in self.objects if each["kind"] == "Deployment")
+        return all(_complete(each) for each in self.objects if each["kind"] in MAKES_PODS)
 
     @property
     def generations(self) -> dict[str, int]:
-        """How often each Deployment was changed."""
-        found = (each["metadata"] for each in self.objects if each["kind"] == "Deployment")
+        """How often each of what keeps its pods was changed."""
+        found = (each["metadata"] for each in self.objects if each["kind"] in MAKES_PODS)
         return {each["name"]: each["generation"] for each in found}
 
     def of(self, names: Collection[str]) -> Scene:
-        """What belongs to some Deployments."""
+        """What belongs to some Deployments or LeaderWorkerSets."""
         sets = {
             each["metadata"]["uid"]
             for each in self.objects
@@ -65,6 +69,7 @@ class Scene:
             if each["metadata"]["name"] in names
             or each["metadata"]["uid"] in sets
             or owner(each).get("uid") in sets
+            or groups.set_of(each) in names
         ]
         return Scene(kept, self.events)
 
@@ -75,19 +80,40 @@ def look(target: Target) -> Scene:
     Raises:
         EnvironmentFailure: the cluster does not answer.
     """
-    kinds = "deployments.apps,replicasets.apps,pods"
-    found = target.kubectl.items(kinds, f"--selector={INSTANCE}={target.release}")
-    return Scene(found, target.kubectl.items("events"))
+    own = f"--selector={INSTANCE}={target.release}"
+    found = target.kubectl.items("deployments.apps,replicasets.apps,pods", own)
+    return Scene([*found, *_groups(target, own)], target.kubectl.items("events"))
+
+
+def _groups(target: Target, own: str) -> list[Object]:
+    """LeaderWorkerSets with their StatefulSets, which do not bear the release's label; none where nobody knows them."""
+    done = target.kubectl.call("get", groups.RESOURCE, own, "--output=json")
+    if done.code != 0 and _NO_GROUPS.search(done.said):
+        return []
+    if done.code != 0:
+        raise EnvironmentFailure(done.failure, hint=OUT_OF_REACH)
+    sets = objects(done)
+    if not sets:
+        return []
+    names = ",".join(each["metadata"]["name"] for each in sets)
+    return [*sets, *target.kubectl.items("statefulsets.apps", f"--selector={groups.NAME} in ({names})")]
 
 
 def budget(documents: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds that a rollout may take: every Deployment replaces its pods one after the other, all at the same time."""
+    """Seconds that a rollout may take: replicas of a kind are replaced one after the other, all kinds at once."""
     deadlines = [
-        each["spec"].get("progressDeadlineSeconds", 600) * max(each["spec"].get("replicas", 1), 1)
+        _deadline(each) * max(each["spec"].get("replicas", 1), 1)
         for each in documents
-        if each["kind"] == "Deployment"
+        if each["kind"] in MAKES_PODS
     ]
     return max(deadlines, default=0) + _MARGIN_S
+
+
+def _deadline(each: Mapping[str, Any]) -> float:
+    """Seconds that a replica may take."""
+    if each["kind"] == groups.SET:
+        return float(each["metadata"]["annotations"][groups.PROGRESS])
+    return float(each["spec"].get("progressDeadlineSeconds", 600))
 
 
 def watch(
@@ -113,17 +139,18 @@ def watch(
     """
     limit = timeout or budget(after)
     before = look(target).generations
-    changing = {each.name for each in done if each.kind == "Deployment" and each.action == "change"}
-    wanted = {each["metadata"]["name"] for each in after if each["kind"] == "Deployment"}
+    changing = {each.name for each in done if each.kind in MAKES_PODS and each.action == "change"}
+    wanted = {each["metadata"]["name"] for each in after if each["kind"] in MAKES_PODS}
     deadline = time.monotonic() + limit
     since: dict[str, float] = {}
     with begin(limit) as helm:
         while True:
             code = helm.returncode
-            scene = look(target).of(wanted)
+            release = look(target)
+            scene = release.of(wanted)
             # What holds the pods up that were there before says nothing of those that come.
             begun = all(scene.generations.get(name, 0) > before.get(name, 0) for name in changing)
-            seen = [each for each in scene.causes if begun and _counts(each, scene, target)]
+            seen = [each for each in scene.causes if begun and _counts(each, release, target)]
             now = time.monotonic()
             since = {str(each): since.get(str(each), now) for each in seen}
             if code == 0 and scene.complete:  # Helm 3 takes too few pods for all
@@ -195,20 +222,21 @@ def keep_logs(target: Target, scene: Scene) -> Path:
     return folder
 
 
-def _complete(deployment: Object) -> bool:
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
-    counts = {status.get(field, 0) for field in ("replicas", "updatedReplicas", "availableReplicas")}
-    return status.get("observedGeneration", 0) >= deployment["metadata"]["generation"] and counts == {wanted}
+def _complete(each: Object) -> bool:
+    status, wanted = each.get("status", {}), each["spec"].get("replicas", 1)
+    able = "readyReplicas" if each["kind"] == groups.SET else "availableReplicas"
+    counts = {status.get(field, 0) for field in ("replicas", "updatedReplicas", able)}
+    return status.get("observedGeneration", 0) >= each["metadata"]["generation"] and counts == {wanted}
 
 
-def _counts(cause: Cause, scene: Scene, target: Target) -> bool:
+def _counts(cause: Cause, release: Scene, target: Target) -> bool:
     """Whether it may hold the rollout up for good: not what pods that end will free, or nodes that come."""
-    return not cause.freed or not (ending(scene.objects) or target.cluster.grows)
+    return not cause.freed or not (ending(release.objects) or target.cluster.grows)
 
 
 def _told(target: Target, scene: Scene, seen: Sequence[Cause]) -> str:
     pods = [each for each in newest(scene.objects) if each["kind"] == "Pod"]
-    wanted = sum(each["spec"].get("replicas", 1) for each in scene.objects if each["kind"] == "Deployment")
+    wanted = sum(each.pods for each in workloads(scene.objects))
     waiting = [each for each in pods if not ready(each)]
     begin = f"{len(pods) - len(waiting)} of {wanted} pods ready"
     if seen:

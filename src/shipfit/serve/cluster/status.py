@@ -12,6 +12,7 @@ from typing import Any
 from shipfit.artifacts import open_store
 from shipfit.core.errors import ShipfitError
 from shipfit.core.progress import NoProgress
+from shipfit.serve.cluster import groups
 from shipfit.serve.cluster.address import own_url, reached
 from shipfit.serve.cluster.changes import differences, documents
 from shipfit.serve.cluster.diagnosis import containers, ready
@@ -42,7 +43,8 @@ class PodStatus:
         component: ``replica`` or ``router``.
         state: ``ready``, or what it does instead.
         figures: memory of a replica as its log says; None where that was not read.
-        traffic: of a replica since its start, by the names of ``_METRICS``; empty where it does not answer.
+        traffic: of a replica since its start, by the names of ``_METRICS``; empty where it does not answer, and of
+            pods of a group that do not serve.
     """
 
     name: str
@@ -126,7 +128,7 @@ def _pod(target: Target, pod: Object) -> PodStatus:
         restarts=sum(each["restartCount"] for each in begun),
         image=spec["containers"][0]["image"],
         figures=_figures(target, name) if replica else None,
-        traffic=_traffic(target, name) if replica else {},
+        traffic=_traffic(target, name) if replica and groups.leads(pod) else {},
     )
 
 
@@ -164,9 +166,10 @@ def _drift(target: Target, current: Current) -> Iterator[str]:
     record = current.values.get("record") or {}
     if not record:
         return
-    if record.get("spec") != spec_digest(target.deployment):
+    asked = record.get("canary") or record  # what the spec was last taken from
+    if asked.get("spec") != spec_digest(target.deployment):
         yield f"{target.spec} has changed since it was deployed"
-    yield from _moved(target, Artifact.recorded(record.get("artifact")))
+    yield from _moved(target, Artifact.recorded(asked.get("artifact")))
     yield from _edited(target, documents(current.manifest))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from shipfit.serve.cluster.gpus import nodes_and_pods
 from shipfit.serve.cluster.helm import Current
 from shipfit.serve.cluster.kubectl import OUT_OF_REACH, Kubectl, Object, objects
 from shipfit.serve.cluster.programs import require
-from shipfit.serve.cluster.target import INSTANCE, Target
+from shipfit.serve.cluster.target import INSTANCE, KIND, Target
 from shipfit.serve.cluster.workloads import Reference
 
 
@@ -47,6 +47,15 @@ class Survey:
             and each["metadata"]["namespace"] == target.cluster.namespace
             and each["metadata"].get("labels", {}).get(INSTANCE) == target.release
         ]
+
+    def without(self, target: Target, workloads: Collection[str]) -> list[Object]:
+        """Nodes and pods, less the release's pods of kinds that are to be there no more, such as a canary's."""
+        gone = {
+            each["metadata"]["uid"]
+            for each in self.own_pods(target)
+            if (kind := each["metadata"]["labels"].get(KIND)) and f"{target.release}-{kind}" not in workloads
+        }
+        return [each for each in self.items or [] if each["metadata"].get("uid") not in gone]
 
 
 def survey(target: Target) -> Survey:

@@ -17,6 +17,9 @@ INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 """The label that tells replicas from router pods."""
 
+KIND = "shipfit/model"
+"""The label that tells replicas of one kind, of a model or of a canary, from others."""
+
 ENGINE = "vllm"
 """The container of a replica that runs vLLM."""
 

@@ -115,11 +115,12 @@ def render(
         "servedName": deployment.model_name,
         "weights": _weights(weights),
         "replicas": plan.replicas,
+        "nodes": plan.machines,
         "rollout": rollout,
         "engine": {
             "args": plan_flags(plan, weights.name, quantized=weights.quantized),
             "resources": _resources(plan),
-            "sharedMemory": f"{plan.gpus}Gi",
+            "sharedMemory": f"{plan.gpus_each}Gi",
         },
     }
     if plan.gpu == CPU:
@@ -129,7 +130,7 @@ def render(
             "OMP_NUM_THREADS": str(plan.cores or 1),
         }
     else:
-        model["accelerator"] = _accelerator(gpu(plan.gpu), plan.gpus, offer)
+        model["accelerator"] = _accelerator(gpu(plan.gpu), plan.gpus_each, offer)
     if template:
         model["chatTemplate"] = template
     if slo := _slo(deployment.slo):
@@ -156,6 +157,7 @@ def record(
             "precision": str(plan.precision),
             "gpu": plan.gpu,
             "gpus": plan.gpus,
+            "machines": plan.machines,
             "replicas": plan.replicas,
             "context": plan.max_model_len,
             "memory": plan.memory.model_dump(mode="json", exclude_none=True),
@@ -171,7 +173,14 @@ def spec_digest(deployment: Deployment) -> str:
 
 def artifacts_of(record: Values) -> set[Artifact]:
     """The artifacts that a release's record names: what it serves, and what it served before."""
-    found = (Artifact.recorded(record.get(name)) for name in ("artifact", "previous"))
+    previous = Artifact.recorded(record.get("previous"))
+    return served_artifacts(record) | ({previous} if previous else set())
+
+
+def served_artifacts(record: Values) -> set[Artifact]:
+    """The artifacts that a release serves: its own, and its canary's."""
+    records = (record, record.get("canary") or {})
+    found = (Artifact.recorded(each.get("artifact")) for each in records)
     return {each for each in found if each}
 
 
@@ -205,7 +214,7 @@ def _resources(plan: Plan) -> Values:
         gib = memory.weights_gib + memory.activation_gib + memory.non_torch_gib + memory.kv_cache_gib
         amount = f"{math.ceil(gib + 1)}Gi"  # and a GiB for /dev/shm and temporary files
         return {"requests": {"cpu": str(plan.cores or 1), "memory": amount}, "limits": {"memory": amount}}
-    processes = _PROCESSES + plan.gpus
+    processes = _PROCESSES + plan.gpus_each
     return {"requests": {"cpu": str(processes), "memory": f"{processes * _PROCESS_GIB}Gi"}}
 
 

@@ -61,19 +61,19 @@ def weights_of(deployment: Deployment, plan: Plan, manifest: Manifest | None) ->
     return Weights(None, f"{reference.name}@{commit}", bytes_of(plan), quantized)
 
 
-def pin(target: Target, artifact: Artifact | None, holder: str, progress: Progress) -> None:
-    """Keep an artifact in its store for as long as the release serves it, or goes back to it.
+def pin(target: Target, artifacts: Iterable[Artifact], holder: str, progress: Progress) -> None:
+    """Keep artifacts in their stores for as long as the release serves them, or goes back to them.
 
     Args:
         holder: the release's own name among pins.
 
     Raises:
-        EnvironmentFailure: it is not there any more, or the store failed.
+        EnvironmentFailure: one is not there any more, or a store failed.
     """
-    if artifact:
-        reason = f"release {target.release} in {target.place} serves it"
-        with open_store(artifact.store, progress) as store:
-            store.pin(artifact.name, artifact.fingerprint, reason, holder)
+    reason = f"release {target.release} in {target.place} serves it"
+    for each in artifacts:
+        with open_store(each.store, progress) as store:
+            store.pin(each.name, each.fingerprint, reason, holder)
 
 
 def unpin(artifacts: Iterable[Artifact], holder: str, progress: Progress) -> None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from shipfit.serve.cluster import groups
+from shipfit.serve.cluster.changes import Change
 from shipfit.serve.cluster.kubectl import Object
 from shipfit.serve.cluster.target import COMPONENT
+
+MAKES_PODS = ("Deployment", groups.SET)
+"""The kinds of a release's objects that keep pods."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A Deployment of the release.
+    """A Deployment or LeaderWorkerSet of the release.
 
     Attributes:
         component: ``replica`` or ``router``.
-        replicas: how many pods it keeps.
-        pod: their spec.
-        surge: pods that an update adds before it takes one away.
+        replicas: how many it keeps.
+        pod: the spec of their pods.
+        surge: replicas that an update adds before it takes one away.
+        size: pods of each replica.
     """
 
     name: str
@@ -25,6 +31,12 @@ class Workload:
     replicas: int
     pod: Object
     surge: int
+    size: int = 1
+
+    @property
+    def pods(self) -> int:
+        """Pods of all replicas."""
+        return self.replicas * self.size
 
 
 @dataclass(frozen=True, order=True)
@@ -42,9 +54,14 @@ class Reference:
 
 
 def workloads(documents: Sequence[Object]) -> list[Workload]:
-    """The Deployments of a release, those with replicas first."""
-    found = [_workload(each) for each in documents if each["kind"] == "Deployment"]
+    """What keeps the pods of a release, those with replicas first."""
+    found = [_workload(each) for each in documents if each["kind"] in MAKES_PODS]
     return sorted(found, key=lambda each: (each.component != "replica", each.name))
+
+
+def by_workload(done: Iterable[Change]) -> dict[str, Change]:
+    """What becomes of each that is there afterwards, by its name."""
+    return {each.name: each for each in done if each.kind in MAKES_PODS and each.action != "remove"}
 
 
 def references(documents: Sequence[Object]) -> list[Reference]:
@@ -60,13 +77,20 @@ def references(documents: Sequence[Object]) -> list[Reference]:
 
 def _workload(each: Object) -> Workload:
     spec = each["spec"]
-    rolling = (spec.get("strategy") or {}).get("rollingUpdate") or {}
+    if each["kind"] == groups.SET:
+        # Pods that serve and those that do not differ in nothing that is looked at: requests, places, references.
+        size, template = spec["leaderWorkerTemplate"]["size"], spec["leaderWorkerTemplate"]["leaderTemplate"]
+        surge = spec["rolloutStrategy"]["rollingUpdateConfiguration"]["maxSurge"]
+    else:
+        size, template = 1, spec["template"]
+        surge = ((spec.get("strategy") or {}).get("rollingUpdate") or {}).get("maxSurge", 1)
     return Workload(
         name=each["metadata"]["name"],
-        component=each["spec"]["template"]["metadata"]["labels"].get(COMPONENT, ""),
+        component=template["metadata"]["labels"].get(COMPONENT, ""),
         replicas=spec.get("replicas", 1),
-        pod=spec["template"]["spec"],
-        surge=rolling.get("maxSurge", 1),
+        pod=template["spec"],
+        surge=surge,
+        size=size,
     )
 
 

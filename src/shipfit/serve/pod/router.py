@@ -12,10 +12,22 @@ from shipfit.core.errors import ExitCode, InputError, from_os_error
 from shipfit.core.paths import write_atomically
 from shipfit.serve.pod import program
 from shipfit.serve.pod.drain import ADMIN_PORT
-from shipfit.serve.router import RoutedModel, RouterSettings, Service, render
+from shipfit.serve.router import Canary, RoutedModel, RouterSettings, Service, render
 from shipfit.spec.base import Section
 
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - the pod's own address is not known before it runs; NetworkPolicy guards it
+
+
+class CanarySettings(Section):
+    """Replicas of a new version.
+
+    Attributes:
+        service: a headless Service that names them.
+        percent: of the model's requests that they get.
+    """
+
+    service: str = Field(min_length=1)
+    percent: int = Field(ge=1, le=99)
 
 
 class ModelSettings(Section):
@@ -24,12 +36,22 @@ class ModelSettings(Section):
     Attributes:
         name: the ``model`` of a request.
         service: a headless Service that names its replicas.
-        port: theirs.
+        port: theirs, and of the canary's.
+        canary: of a new version, where there is one.
+        wait: seconds that a request waits for a first replica.
     """
 
     name: str = Field(min_length=1)
     service: str = Field(min_length=1)
     port: int
+    canary: CanarySettings | None = None
+    wait: int = Field(default=0, ge=0)
+
+    def routed(self) -> RoutedModel:
+        """As the router knows it."""
+        given = self.canary
+        canary = Canary(Service(given.service, self.port), given.percent) if given else None
+        return RoutedModel(self.name, Service(self.service, self.port), canary, self.wait)
 
 
 class Settings(Section):
@@ -56,12 +78,11 @@ def configuration(file: Path) -> str:
         InputError: the file or the keys are not as they should be.
     """
     settings = _read(file)
-    routed = [RoutedModel(each.name, Service(each.service, each.port)) for each in settings.models]
     return render(
         RouterSettings(
             port=settings.port,
             api_keys=_keys(settings.keys) if settings.keys else [],
-            models=routed,
+            models=[each.routed() for each in settings.models],
             address=_EVERYWHERE,
             admin=settings.admin,
             metrics_port=settings.metrics,

@@ -13,6 +13,13 @@ With several models, a request goes to the replicas of the one that its body nam
 replica with the fewest in flight; one that a dying or draining replica drops before the first byte of its answer goes
 to another. Answers are never buffered or timed.
 
+A canary gets its share of a model's requests, and hurts nobody where it can be helped: what it drops or fails (500,
+503) before the first byte goes to the present version, and all of it where the canary is down.
+
+Where a model may have no replica, a request waits until there is one: it goes through a listener inside this Envoy,
+which says that none is there, and is asked again each second; after ``wait_s`` the answer is 503. A client that gives
+up ends that. /health is about the router alone then, or nobody would ever ask.
+
 On the port for metrics, GET /stats/prometheus passes on Envoy's statistics, GET /livez is 200 while it answers at all,
 and GET /readyz until it is told to drain.
 
@@ -25,12 +32,13 @@ import json
 
 from shipfit.serve.router import clusters, listeners
 from shipfit.serve.router.replies import MAX_REQUEST_BYTES, PUBLIC
-from shipfit.serve.router.settings import ADMIN_SOCKET, RoutedModel, RouterSettings, Service
+from shipfit.serve.router.settings import ADMIN_SOCKET, Canary, RoutedModel, RouterSettings, Service
 
 __all__ = [
     "ADMIN_SOCKET",
     "MAX_REQUEST_BYTES",
     "PUBLIC",
+    "Canary",
     "RoutedModel",
     "RouterSettings",
     "Service",
@@ -44,15 +52,18 @@ def render(settings: RouterSettings) -> str:
     admin = clusters.loopback(settings.admin)
     if "pipe" in admin:
         admin["pipe"]["mode"] = 0o600
+    waking = [model for model in settings.models if model.wait_s]
     config = {
+        **({"bootstrap_extensions": [listeners.INSIDE]} if waking else {}),
         "admin": {"address": admin},
         "static_resources": {
             "listeners": [
                 listeners.public(settings),
                 *([listeners.metrics(settings, port)] if port else []),
+                *(listeners.gate(model) for model in waking),
             ],
             "clusters": [
-                *(clusters.replicas(model) for model in settings.models),
+                *(each for model in settings.models for each in clusters.of_model(model)),
                 *([clusters.admin(settings.admin)] if port else []),
             ],
         },

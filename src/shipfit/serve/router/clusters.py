@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from shipfit.serve.router.settings import RoutedModel, Service
+from shipfit.serve.router.settings import Canary, RoutedModel, Service
 
 HEALTH_INTERVAL_S = 1
 DNS_REFRESH_S = 1
 """How often a Service's name is resolved; what its resolver has cached lives as long besides (CoreDNS: 5 s)."""
 
 ADMIN = "admin"
-_UNLIMITED = (
-    1_000_000  # vLLM queues by itself; Envoy's defaults (1024 in flight, 3 retries) would refuse a burst
-)
+LIMIT = 1_000_000
+"""Of requests and retries: vLLM queues by itself; Envoy's defaults (1024 in flight, 3 retries) would refuse a burst."""
+
+_UNLIMITED = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), LIMIT)
 
 
-def replicas(model: RoutedModel) -> dict[str, Any]:
-    """The replicas of a model."""
-    limit = dict.fromkeys(
-        ("max_connections", "max_pending_requests", "max_requests", "max_retries"), _UNLIMITED
-    )
-    service = isinstance(model.replicas, Service)
+def of_model(model: RoutedModel) -> list[dict[str, Any]]:
+    """All that a model needs: its replicas, its canary's, and the place where requests wait."""
+    # Who is compared is counted replica by replica, tries that are repeated elsewhere included.
+    found = [_replicas(model.cluster, model.replicas, counted=bool(model.canary), wakes=bool(model.wait_s))]
+    if model.canary:
+        canary = model.canary.replicas
+        found.append(_replicas(canary.cluster, canary, counted=True))
+        found.append(_canary_first(model.canary, model))
+    if model.wait_s:
+        found.append(_gate(model))
+    return found
+
+
+def canary_first(canary: Canary) -> str:
+    """What Envoy calls a canary's replicas with those of the present version behind them."""
+    return f"{canary.replicas.cluster}-first"
+
+
+def _replicas(
+    name: str, place: Sequence[str] | Service, *, counted: bool = False, wakes: bool = False
+) -> dict[str, Any]:
+    """Some replicas.
+
+    Args:
+        place: their sockets, or the name they are found by.
+        counted: whether each one's requests and failures are kept.
+        wakes: whether requests can wait for the first one, so that none needs to be tried before it is known to live.
+    """
+    service = isinstance(place, Service)
     return {
-        "name": model.cluster,
+        "name": name,
         **(_found_by_name() if service else {"type": "STATIC"}),
         "connect_timeout": "1s",
         "load_balancing_policy": {"policies": [{"typed_extension_config": _least_request()}]},
         # Else requests go to replicas known to be down once half of them are. Behind a name stand those alone that
         # their nodes found ready, so where none has passed a check here yet, as in a change of all, any may be tried.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 1 if service else 0}},
-        "circuit_breakers": {"thresholds": [limit]},
+        "common_lb_config": {"healthy_panic_threshold": {"value": 1 if service and not wakes else 0}},
+        "circuit_breakers": {"thresholds": [_UNLIMITED]},
+        **({"track_cluster_stats": {"per_endpoint_stats": True}} if counted else {}),
         "health_checks": [
             {
                 "timeout": "5s",  # a replica that shares its cores with others answers late, and lives
@@ -41,7 +67,38 @@ def replicas(model: RoutedModel) -> dict[str, Any]:
                 "http_health_check": {"path": "/health"},
             }
         ],
-        "load_assignment": _assignment(model),
+        "load_assignment": _assignment(name, place),
+    }
+
+
+def _canary_first(canary: Canary, model: RoutedModel) -> dict[str, Any]:
+    """What a canary drops before the first byte of its answer goes to the present version; all where it is down."""
+    return {
+        "name": canary_first(canary),
+        "connect_timeout": "1s",
+        "lb_policy": "CLUSTER_PROVIDED",
+        "cluster_type": {
+            "name": "envoy.clusters.aggregate",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig",
+                "clusters": [canary.replicas.cluster, model.cluster],
+            },
+        },
+        "circuit_breakers": {"thresholds": [_UNLIMITED]},
+    }
+
+
+def _gate(model: RoutedModel) -> dict[str, Any]:
+    """Leads to the model's listener inside this Envoy; its limit of retries is counted down while requests wait."""
+    address = {"envoy_internal_address": {"server_listener_name": model.gate}}
+    return {
+        "name": model.gate,
+        "type": "STATIC",
+        "circuit_breakers": {"thresholds": [{**_UNLIMITED, "track_remaining": True}]},
+        "load_assignment": {
+            "cluster_name": model.gate,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
     }
 
 
@@ -66,14 +123,14 @@ def loopback(place: str | int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": place}}
 
 
-def _assignment(model: RoutedModel) -> dict[str, Any]:
-    if isinstance(model.replicas, Service):
-        host = {"address": model.replicas.host, "port_value": model.replicas.port}
+def _assignment(name: str, place: Sequence[str] | Service) -> dict[str, Any]:
+    if isinstance(place, Service):
+        host = {"address": place.host, "port_value": place.port}
         addresses: list[dict[str, Any]] = [{"socket_address": host}]
     else:
-        addresses = [loopback(path) for path in model.replicas]
+        addresses = [loopback(path) for path in place]
     endpoints = [{"endpoint": {"address": address}} for address in addresses]
-    return {"cluster_name": model.cluster, "endpoints": [{"lb_endpoints": endpoints}]}
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}
 
 
 def _found_by_name() -> dict[str, Any]:

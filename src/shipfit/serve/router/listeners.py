@@ -5,23 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from shipfit.serve.router.clusters import ADMIN
-from shipfit.serve.router.replies import MAX_REQUEST_BYTES, local_replies
-from shipfit.serve.router.routes import BUFFER, METADATA, MODEL_READER, route_config
-from shipfit.serve.router.settings import RouterSettings
+from shipfit.serve.router.replies import MAX_REQUEST_BYTES, local_replies, no_replica_yet, status_is
+from shipfit.serve.router.routes import BUFFER, METADATA, MODEL_READER, gate_config, route_config
+from shipfit.serve.router.settings import RoutedModel, RouterSettings
 
 _HTTP_FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
 _STATISTICS = "/stats/prometheus"
+_INTERNAL = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+
+INSIDE = {"name": "envoy.bootstrap.internal_listener", "typed_config": {"@type": _INTERNAL}}
+"""What lets Envoy have listeners that only itself reaches, without a port."""
 
 
 def public(settings: RouterSettings) -> dict[str, Any]:
     """For clients."""
-    several = len(settings.models) > 1
-    # One of several without replicas must not take the address from the others.
-    needed = {} if several else {model.cluster: {"value": 1} for model in settings.models}
+    # One of several without replicas must not take the address from the others, nor one that a request wakes.
+    needed = {} if settings.by_name else {model.cluster: {"value": 1} for model in settings.models}
     return _listener(
         "public",
-        settings.address,
-        settings.port,
+        _at(settings.address, settings.port),
         {
             "normalize_path": True,
             "merge_slashes": True,
@@ -32,9 +34,8 @@ def public(settings: RouterSettings) -> dict[str, Any]:
             "local_reply_config": local_replies(),
             "http_filters": [
                 _health("/health", cluster_min_healthy_percentages=needed),
-                # What is retried elsewhere must be whole.
-                _filter(BUFFER, max_request_bytes=MAX_REQUEST_BYTES),
-                *([_model_reader()] if several else []),
+                _whole(),
+                *([_model_reader()] if settings.by_name else []),
                 _filter("router.v3.Router"),
             ],
             "route_config": route_config(settings),
@@ -52,8 +53,7 @@ def metrics(settings: RouterSettings, port: int) -> dict[str, Any]:
     ]
     return _listener(
         "metrics",
-        settings.address,
-        port,
+        _at(settings.address, port),
         {
             "http_filters": [_health("/readyz"), _filter("router.v3.Router")],
             "route_config": {
@@ -64,7 +64,35 @@ def metrics(settings: RouterSettings, port: int) -> dict[str, Any]:
     )
 
 
-def _listener(name: str, address: str, port: int, manager: dict[str, Any]) -> dict[str, Any]:
+def gate(model: RoutedModel) -> dict[str, Any]:
+    """Inside this Envoy, before the replicas of a model that may have none: it says so in a way that is asked again."""
+    return _listener(
+        model.gate,
+        {"internal_listener": {}},
+        {
+            "stream_idle_timeout": "0s",
+            # Which replica answered; not each second of waiting.
+            "access_log": [_access_log() | {"filter": status_is("NE", 503)}],
+            "local_reply_config": no_replica_yet(),
+            "http_filters": [_whole(), _filter("router.v3.Router")],
+            "route_config": gate_config(model),
+        },
+    )
+
+
+def _at(address: str, port: int) -> dict[str, Any]:
+    return {
+        "address": {"socket_address": {"address": address, "port_value": port}},
+        "enable_reuse_port": False,  # else a second router could listen on the same port without a word
+    }
+
+
+def _whole() -> dict[str, Any]:
+    """What is retried elsewhere must be whole."""
+    return _filter(BUFFER, max_request_bytes=MAX_REQUEST_BYTES)
+
+
+def _listener(name: str, place: dict[str, Any], manager: dict[str, Any]) -> dict[str, Any]:
     network = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
     typed = {
         "@type": f"{network}.HttpConnectionManager",
@@ -75,8 +103,7 @@ def _listener(name: str, address: str, port: int, manager: dict[str, Any]) -> di
     }
     return {
         "name": name,
-        "address": {"socket_address": {"address": address, "port_value": port}},
-        "enable_reuse_port": False,  # else a second router could listen on the same port without a word
+        **place,
         "filter_chains": [{"filters": [{"name": "http", "typed_config": typed}]}],
     }
 

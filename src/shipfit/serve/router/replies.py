@@ -14,6 +14,10 @@ PUBLIC = {
 MAX_REQUEST_BYTES = 16 * 2**20
 """Largest request body: several times the text of a million tokens of context."""
 
+WAITS = "x-envoy-ratelimited"
+"""The header by which Envoy knows an answer that only says to ask again later
+(https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/router_filter)."""
+
 _INVALID = "invalid_request_error"
 
 
@@ -44,14 +48,29 @@ def local_replies() -> dict[str, Any]:
     """For what Envoy refuses by itself, by status."""
     return {
         "mappers": [
-            {
-                "filter": {
-                    "status_code_filter": {
-                        "comparison": {"op": "EQ", "value": {"default_value": status, "runtime_key": "unset"}}
-                    }
-                },
-                "body_format_override": body,
-            }
+            {"filter": status_is("EQ", status), "body_format_override": body}
             for status, body in _OF_ENVOY.items()
         ]
     }
+
+
+def no_replica_yet() -> dict[str, Any]:
+    """That a model has no replica (UH in Envoy's words), with how long to wait before the request comes again."""
+    headers = {"retry-after": "1", WAITS: "true"}
+    return {
+        "mappers": [
+            {
+                "filter": {"response_flag_filter": {"flags": ["UH"]}},
+                "body_format_override": _OF_ENVOY[503],
+                "headers_to_add": [
+                    {"header": {"key": key, "value": value}} for key, value in headers.items()
+                ],
+            }
+        ]
+    }
+
+
+def status_is(comparison: str, status: int) -> dict[str, Any]:
+    """A filter of answers: ``EQ`` or ``NE`` to a status."""
+    value = {"default_value": status, "runtime_key": "unset"}
+    return {"status_code_filter": {"comparison": {"op": comparison, "value": value}}}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from shipfit.serve.router.replies import KEY_MISSING, MODEL_UNKNOWN, PATH_UNKNOWN, PUBLIC
+from shipfit.serve.router.clusters import canary_first
+from shipfit.serve.router.replies import KEY_MISSING, MODEL_UNKNOWN, PATH_UNKNOWN, PUBLIC, WAITS
 from shipfit.serve.router.settings import RoutedModel, RouterSettings
 
 BUFFER = "buffer.v3.Buffer"
@@ -17,12 +19,15 @@ METADATA = "shipfit"
 _MODELS = "/v1/models"
 _RETRIES = 3
 _DRAWS = 200  # for a retry, until another replica is drawn; with two of them one draw in 16 is
+_WAIT_S = (
+    1.25  # between two tries: the second that ``retry-after`` says, and up to half of it that Envoy adds
+)
 _MAX_LIST_BYTES = 2**20  # of the list of models; Envoy's default is 4096
 
 
 def route_config(settings: RouterSettings) -> dict[str, Any]:
     """With a key to a replica; the same paths without one 401; all else 404."""
-    of_models = _one_model if len(settings.models) == 1 else _several_models
+    of_models = _by_name if settings.by_name else _one_model
     keys: Sequence[str | None] = settings.api_keys or [None]
     routes = [
         *(route for key in keys for route in of_models(settings, key)),
@@ -39,16 +44,16 @@ def route_config(settings: RouterSettings) -> dict[str, Any]:
 def _one_model(settings: RouterSettings, key: str | None) -> list[dict[str, Any]]:
     """Its replicas list it, and know what to say of another name."""
     (model,) = settings.models
-    return [{"match": _match(path, key), **_to_a_replica(model)} for path in PUBLIC]
+    return [{"match": _match(path, key), **_to(model)} for path in PUBLIC]
 
 
-def _several_models(settings: RouterSettings, key: str | None) -> list[dict[str, Any]]:
+def _by_name(settings: RouterSettings, key: str | None) -> list[dict[str, Any]]:
     """The body is read before the last route is chosen, so the refusal must not do without it."""
     paths = [path for path in PUBLIC if path != _MODELS]
     return [
         {"match": _match(_MODELS, key), **_list_models(settings)},
         *(
-            {"match": {**_match(path, key), "dynamic_metadata": [_named(model)]}, **_to_a_replica(model)}
+            {"match": {**_match(path, key), "dynamic_metadata": [_named(model)]}, **_to(model)}
             for path in paths
             for model in settings.models
         ),
@@ -75,20 +80,68 @@ def _named(model: RoutedModel) -> dict[str, Any]:
     }
 
 
-def _to_a_replica(model: RoutedModel) -> dict[str, Any]:
-    previous = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+def gate_config(model: RoutedModel) -> dict[str, Any]:
+    """Of a model's listener inside this Envoy: all to a replica."""
+    routes = [{"match": {"prefix": "/"}, "route": _to_a_replica(model)}]
     return {
-        "request_headers_to_remove": ["authorization"],
-        "route": {
-            "cluster": model.cluster,
-            "timeout": "0s",
-            "retry_policy": {
-                # 500 and 503 before the first byte: what a draining vLLM answers to new requests.
-                "retry_on": "connect-failure,refused-stream,reset,retriable-status-codes",
-                "retriable_status_codes": [500, 503],
-                "num_retries": _RETRIES,
-                "retry_host_predicate": [{"name": "previous_hosts", "typed_config": {"@type": previous}}],
-                "host_selection_retry_max_attempts": _DRAWS,
+        "name": model.gate,
+        "virtual_hosts": [{"name": model.gate, "domains": ["*"], "routes": routes}],
+    }
+
+
+def _to(model: RoutedModel) -> dict[str, Any]:
+    route = {"request_headers_to_remove": ["authorization"]}
+    if not model.wait_s:
+        return {**route, "route": _to_a_replica(model)}
+    return {**route, "response_headers_to_remove": [WAITS], "route": _until_one_is_there(model)}
+
+
+def _to_a_replica(model: RoutedModel) -> dict[str, Any]:
+    previous = "type.googleapis.com/envoy.extensions.retry"
+    canary = model.canary
+    shares = [(model.cluster, 100 - canary.percent), (canary_first(canary), canary.percent)] if canary else []
+    weighted = {"clusters": [{"name": name, "weight": share} for name, share in shares]}
+    to_other_version = {
+        "name": "previous_priorities",
+        "typed_config": {
+            "@type": f"{previous}.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+            "update_frequency": 1,
+        },
+    }
+    return {
+        **({"weighted_clusters": weighted} if canary else {"cluster": model.cluster}),
+        "timeout": "0s",
+        "retry_policy": {
+            # 500 and 503 before the first byte: what a draining vLLM answers to new requests.
+            "retry_on": "connect-failure,refused-stream,reset,retriable-status-codes",
+            "retriable_status_codes": [500, 503],
+            "num_retries": _RETRIES,
+            "retry_host_predicate": [
+                {
+                    "name": "previous_hosts",
+                    "typed_config": {"@type": f"{previous}.host.previous_hosts.v3.PreviousHostsPredicate"},
+                }
+            ],
+            "host_selection_retry_max_attempts": _DRAWS,
+            **({"retry_priority": to_other_version} if canary else {}),
+        },
+    }
+
+
+def _until_one_is_there(model: RoutedModel) -> dict[str, Any]:
+    """Asks again, second by second, as long as the model's own listener says that there is no replica.
+
+    Only that is repeated here: what a replica fails is repeated there, and a few times only.
+    """
+    return {
+        "cluster": model.gate,
+        "timeout": "0s",
+        "retry_policy": {
+            "retry_on": "envoy-ratelimited",
+            "num_retries": math.ceil(model.wait_s / _WAIT_S),
+            "rate_limited_retry_back_off": {
+                "reset_headers": [{"name": "retry-after", "format": "SECONDS"}],
+                "max_interval": "2s",
             },
         },
     }

@@ -21,6 +21,23 @@ class Service:
     host: str
     port: int
 
+    @property
+    def cluster(self) -> str:
+        """What Envoy calls them: a name without dots, which would cut its statistics apart."""
+        return self.host.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Canary:
+    """Replicas of a new version, which get a share of a model's requests.
+
+    Attributes:
+        percent: that share, of 100.
+    """
+
+    replicas: Service
+    percent: int
+
 
 @dataclass(frozen=True)
 class RoutedModel:
@@ -29,15 +46,25 @@ class RoutedModel:
     Attributes:
         name: the ``model`` of a request.
         replicas: their Unix sockets, seen from the folder that Envoy runs in, or the name they are found by.
+        canary: those of a new version beside them.
+        wait_s: seconds that a request waits where there is no replica, as after a scale-down to none; 0: it is
+            refused.
     """
 
     name: str
     replicas: Sequence[str] | Service
+    canary: Canary | None = None
+    wait_s: int = 0
 
     @property
     def cluster(self) -> str:
-        """What Envoy calls the replicas, in its statistics too: a name without dots, which would cut those apart."""
-        return self.replicas.host.partition(".")[0] if isinstance(self.replicas, Service) else "replicas"
+        """What Envoy calls the replicas, in its statistics too."""
+        return self.replicas.cluster if isinstance(self.replicas, Service) else "replicas"
+
+    @property
+    def gate(self) -> str:
+        """What Envoy calls the place where requests wait for a first replica."""
+        return f"{self.cluster}-gate"
 
 
 @dataclass(frozen=True)
@@ -59,3 +86,8 @@ class RouterSettings:
     address: str = "127.0.0.1"
     admin: str | int = ADMIN_SOCKET
     metrics_port: int | None = None
+
+    @property
+    def by_name(self) -> bool:
+        """Whether the router itself reads which model a request names: a wrong name, or the list, wakes no model."""
+        return len(self.models) > 1 or any(model.wait_s for model in self.models)

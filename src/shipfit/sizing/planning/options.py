@@ -33,17 +33,17 @@ class Pool:
         """All of them."""
         return sum(self.machines)
 
-    def room(self, tensor: int, pipeline: int, *, across: bool) -> int:
+    def room(self, tensor: int, pipeline: int, machines: int = 1) -> int:
         """How many replicas have room.
 
         Args:
             tensor: GPUs that share every layer; always of one machine, since they talk twice a layer.
             pipeline: groups of them, one after the other.
-            across: whether the groups of a replica may lie on several machines.
+            machines: that a replica spans, with as many groups on each: vLLM starts as many processes on every one
+                (vllm/v1/executor/multiproc_executor.py, local_world_size).
         """
-        if across:
-            return sum(machine // tensor for machine in self.machines) // pipeline
-        return sum(machine // (tensor * pipeline) for machine in self.machines)
+        each = tensor * pipeline // machines
+        return sum(machine // each for machine in self.machines) // machines
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Option:
         tensor: tensor-parallel size; on a processor 1.
         pipeline: pipeline-parallel size.
         room: how many replicas have room.
+        machines: that a replica spans.
         cores: on a processor, cores a replica; 0 on GPUs.
         order: which comes first where all else is equal.
     """
@@ -67,6 +68,7 @@ class Option:
     tensor: int
     pipeline: int
     room: int
+    machines: int = 1
     cores: int = 0
     order: int = 0
 
@@ -77,7 +79,7 @@ class Option:
 
     @property
     def name(self) -> str:
-        """As people say it: ``bf16 on 4 x L4``, ``bf16 with fp8 KV on 8 x L4 (2 stages)``."""
+        """As people say it: ``bf16 on 4 x L4``, ``bf16 with fp8 KV on 8 x L4 (2 stages on 2 machines)``."""
         return f"{self.precision} on {self.place}"
 
     @property
@@ -90,7 +92,8 @@ class Option:
         """Where: ``4 x L4``, ``2 cores``."""
         if self.cores:
             return f"{self.cores} core{'s' if self.cores > 1 else ''}"
-        stages = f" ({self.pipeline} stages)" if self.pipeline > 1 else ""
+        spread = f" on {self.machines} machines" if self.machines > 1 else ""
+        stages = f" ({self.pipeline} stages{spread})" if self.pipeline > 1 else ""
         return f"{self.units} x {self.pool.gpu.name}{stages}"
 
     def settings(self, context: int, max_num_seqs: int, utilization: float | None) -> Settings:
@@ -131,7 +134,7 @@ class Level:
                 if pool.gpu.cpu:
                     shared = replicas or 1
                     cores = max(1, min(pool.count, pool.gpu.cpu.cores) // shared)
-                    found.append(Option(precision, self.kv, pool, 1, 1, shared, cores))
+                    found.append(Option(precision, self.kv, pool, 1, 1, shared, cores=cores))
                 else:
                     found += _splits(precision, self.kv, pool, across)
         return [replace(option, order=number) for number, option in enumerate(found)]
@@ -191,11 +194,17 @@ def _sixteen_bits() -> list[Scheme]:
 
 
 def _splits(precision: Scheme, kv: KvFormat, pool: Pool, across: bool) -> Iterator[Option]:
-    """Powers of two; as many GPUs by tensor parallelism come before those with pipeline stages."""
-    largest = max(pool.machines)
-    most = pool.count if across else largest
+    """Powers of two; as many GPUs by tensor parallelism come before those with pipeline stages.
+
+    A replica spans more machines only where more replicas have room then.
+    """
+    most = pool.count if across else max(pool.machines)
     for power in range(most.bit_length()):
         for stages in range(power + 1):
             tensor, pipeline = 1 << (power - stages), 1 << stages
-            if tensor <= largest and (room := pool.room(tensor, pipeline, across=across)):
-                yield Option(precision, kv, pool, tensor, pipeline, room)
+            held = 0
+            for machines in (1 << spread for spread in range(stages + 1 if across else 1)):
+                room = pool.room(tensor, pipeline, machines)
+                if room > held:
+                    yield Option(precision, kv, pool, tensor, pipeline, room, machines)
+                    held = room

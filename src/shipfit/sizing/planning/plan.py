@@ -113,6 +113,8 @@ class Plan(Document):
     """GPUs that share every layer; 1 on a processor."""
     pipeline_parallel: int = 1
     """Groups of such GPUs that each hold some of the layers; a replica has as many GPUs as both multiplied."""
+    machines: int = 1
+    """Machines that a replica spans, each with as many of its groups."""
     replicas: int
     """How many replicas."""
     spare: int = 0
@@ -148,3 +150,8 @@ class Plan(Document):
     def gpus(self) -> int:
         """GPUs of a replica."""
         return self.tensor_parallel * self.pipeline_parallel
+
+    @property
+    def gpus_each(self) -> int:
+        """GPUs of a replica on each machine that it spans."""
+        return self.gpus // self.machines

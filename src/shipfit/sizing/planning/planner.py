@@ -70,6 +70,7 @@ def _document(task: Task, chosen: Verdict) -> Plan:
         gpu=gpu.name,
         tensor_parallel=option.tensor,
         pipeline_parallel=option.pipeline,
+        machines=option.machines,
         replicas=chosen.replicas,
         spare=task.spare(option),
         cores=option.cores or None,

@@ -37,6 +37,11 @@ def why(task: Task, chosen: Verdict, by_rule: Verdict | None) -> list[str]:
     if chosen.replicas > 1:
         fewest = "pinned" if deployment.replicas else "as few as hold the promise"
         found.append(f"{chosen.replicas} replicas: {fewest}")
+    if option.machines > 1:
+        found.append(
+            f"a replica spans {option.machines} machines of {option.units // option.machines} GPUs: "
+            f"{option.tensor} of a machine share each layer, and {option.pipeline} stages of layers follow each other"
+        )
     if option.kv != "auto" and deployment.kv_cache_dtype is None:
         found.append(
             f"the KV cache is in {option.kv}: nothing at hand holds the promise with the checkpoint's own"

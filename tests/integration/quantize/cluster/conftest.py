@@ -23,6 +23,7 @@ from shipfit.core.progress import NoProgress
 from shipfit.environments import Accelerator
 from shipfit.quantize.cluster import common
 from shipfit.quantize.stages import Needs, Stage
+from tests.integration.kubernetes import Namespace, namespace
 
 RAY = str(Path(sys.executable).with_name("ray"))
 WORKER = Path(__file__).with_name("stage_worker.py")
@@ -174,6 +175,19 @@ def wait_until(condition: Callable[[], Any], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "did not come about"
         time.sleep(0.1)
+
+
+@pytest.fixture
+def space() -> Iterator[Namespace]:
+    """A namespace of a cluster with KubeRay."""
+    with namespace() as made:
+        found = made.kubectl("get", "customresourcedefinitions", "--output=name")
+        if "rayjobs.ray.io" not in found:
+            pytest.skip(
+                "no KubeRay in the cluster: `helm install kuberay-operator kuberay-operator"
+                " --repo https://ray-project.github.io/kuberay-helm/`"
+            )
+        yield made
 
 
 @pytest.fixture

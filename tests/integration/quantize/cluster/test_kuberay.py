@@ -1,4 +1,4 @@
-"""A pipeline as a RayJob of the KubeRay operator: containers/rayjob.yaml, on the cluster that KUBECONFIG names."""
+"""The chart llm-requantization on the cluster that KUBECONFIG names: a Job of its CronJob, KubeRay, the store."""
 
 from __future__ import annotations
 
@@ -16,27 +16,15 @@ from obstore.store import S3Store
 from shipfit.artifacts import open_store
 from shipfit.core.progress import NoProgress
 from shipfit.environments import ensure
-from shipfit.quantize.cluster.joblog import JobLog
-from tests.integration.kubernetes import Image, Namespace, image, namespace, needs_cluster
+from tests.integration.helm.charts import REQUANTIZATION, needs, run
+from tests.integration.kubernetes import Image, Namespace, image, needs_cluster
 
-from .conftest import Heard, wait_until
+from .conftest import wait_until
 
-pytestmark = [pytest.mark.integration, needs_cluster]
+pytestmark = [pytest.mark.integration, needs_cluster, needs("helm")]
 
 QUIET = NoProgress()
 STORE = "s3://shipfit/fleet"
-
-
-@pytest.fixture
-def space() -> Iterator[Namespace]:
-    with namespace() as made:
-        found = made.kubectl("get", "customresourcedefinitions", "--output=name")
-        if "rayjobs.ray.io" not in found:
-            pytest.skip(
-                "no KubeRay in the cluster: `helm install kuberay-operator kuberay-operator"
-                " --repo https://ray-project.github.io/kuberay-helm/`"
-            )
-        yield made
 
 
 @pytest.fixture
@@ -44,24 +32,13 @@ def ray_image(repository: Path) -> Image:
     return image(repository, [ensure("llm-compressor"), ensure("seaweedfs")])
 
 
-def documents(path: Path, ray_image: Image) -> list[dict[str, Any]]:
-    """What a file describes, with pods that run the image."""
-    # By way of JSON, so that what an alias repeats can be changed at one place alone.
-    found = json.loads(json.dumps(list(yaml.safe_load_all(path.read_text()))))
-    for each in found:
-        if each["kind"] == "Pod":
-            ray_image.put_into(each["spec"])
-        elif each["kind"] == "RayJob":
-            cluster = each["spec"]["rayClusterSpec"]
-            for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
-                ray_image.put_into(group["template"]["spec"])
-    return list(found)
-
-
 @pytest.fixture
 def bucket(space: Namespace, ray_image: Image, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
     """The bucket of a store in the cluster, which the settings here and the pods' Secret name."""
-    described = documents(Path(__file__).with_name("store.yaml"), ray_image)
+    described = list(yaml.safe_load_all(Path(__file__).with_name("store.yaml").read_text()))
+    for each in described:
+        if each["kind"] == "Pod":
+            ray_image.put_into(each["spec"])
     space.apply(described)
     space.kubectl("wait", "--for=condition=Ready", "pod/store", "--timeout=60s")
     with space.forwarded("store", 8333) as port:
@@ -71,84 +48,151 @@ def bucket(space: Namespace, ray_image: Image, monkeypatch: pytest.MonkeyPatch) 
         yield S3Store("shipfit", client_options={"allow_http": True})
 
 
-def run(space: Namespace, job: list[dict[str, Any]]) -> tuple[dict[str, Any], set[str]]:
-    """Run the RayJob to its good end: what the command says in the end, and the pods that its stages ran on."""
-    space.apply(job)
+def values(ray_image: Image, pipeline: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
+    """The chart's values: workers from none on, small enough for any node, with pods that run the image."""
+    repository, _, tag = ray_image.name.rpartition(":")
+    own = {"image": {"repository": repository, "tag": tag}}
+    mounts = [
+        {"name": f"borrowed-{number}", "mountPath": str(path), "readOnly": True}
+        for number, path in enumerate(ray_image.borrowed)
+    ]
+
+    def small(memory: str) -> dict[str, Any]:
+        # "0": a node may report none.
+        return {"requests": {"cpu": "100m", "memory": memory, "ephemeral-storage": "0"}}
+
+    return {
+        "pipelines": {
+            "tiny": {
+                "schedule": "0 0 29 2 *",
+                "spec": pipeline,
+                "files": texts,
+                "workers": {"resources": {**small("1Gi"), "limits": {"cpu": "2", "memory": "6Gi"}}},
+            }
+        },
+        "shipfit": {**own, "resources": small("256Mi")},
+        "ray": {
+            **own,
+            "head": {"resources": small("1Gi")},
+            "autoscaler": {"resources": small("256Mi")},
+            "ttlSecondsAfterFinished": 15,
+        },
+        "store": {"secret": "store", "url": STORE},
+        "extraEnv": [{"name": name, "value": value} for name, value in ray_image.variables if name != "HOME"],
+        "extraVolumes": [{"name": each["name"], "hostPath": {"path": each["mountPath"]}} for each in mounts],
+        "extraVolumeMounts": mounts,
+    }
+
+
+def install(space: Namespace, given: dict[str, Any]) -> None:
+    words = ("upgrade", "--install", "prod", REQUANTIZATION, f"--namespace={space.name}", "--values=-")
+    run("helm", *words, stdin=yaml.safe_dump(given))
+
+
+def finished(space: Namespace, name: str) -> str:
+    """Run the pipeline now: why the Job failed; empty where it went well."""
+    space.kubectl("create", "job", name, "--from=cronjob/prod-tiny")
     begun = time.monotonic()
-    while (status := state(space)).get("jobDeploymentStatus") not in {"Complete", "Failed"}:
-        assert time.monotonic() - begun < 300, status
+    while True:
+        conditions = {each["type"]: each for each in space.get(f"job/{name}")["status"].get("conditions", ())}
+        if {"Complete", "Failed"} & conditions.keys():
+            break
+        assert time.monotonic() - begun < 300, space.kubectl("logs", f"job/{name}")
         time.sleep(1)
-    (head,) = space.get("pods", "--selector=ray.io/node-type=head")["items"]
-    reading = "cat /tmp/ray/session_latest/logs/job-driver-*.log"
-    text = space.kubectl("exec", head["metadata"]["name"], "--", "sh", "-c", reading)
-    heard = Heard()
-    with JobLog(heard) as log:
-        log.feed(text)
-    assert "SUCCEEDED" == status["jobStatus"], f"{status}\n{text}"
-    assert log.result
-    begins = "begins on "
-    return log.result, {text.removeprefix(begins) for text in heard.said if text.startswith(begins)}
+    return str(conditions.get("Failed", {}).get("reason", ""))
 
 
-def state(space: Namespace) -> dict[str, Any]:
-    return dict(space.get("rayjob/requantize").get("status", {}))
+def ray_pods(space: Namespace) -> dict[str, dict[str, Any]]:
+    """The pods of Ray clusters, by the kind of node."""
+    found = space.get("pods", "--selector=app.kubernetes.io/component=ray")["items"]
+    return {each["metadata"]["labels"]["ray.io/node-type"]: each for each in found}
 
 
-def end(space: Namespace) -> None:
-    """Delete the RayJob; what it started ends with it."""
-    space.kubectl("delete", "rayjob/requantize")
-    what = "pods,jobs,services,rayclusters"
-    wait_until(lambda: space.kubectl("get", what, "--output=name").split() == ["pod/store", "service/store"])
+def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
 
 
-def test_a_rayjob_publishes_and_the_next_one_finds_nothing_to_do(
+def with_token(pod: dict[str, Any]) -> set[str]:
+    """The containers that may speak to Kubernetes' API."""
+    place = "/var/run/secrets/kubernetes.io/serviceaccount"
+    return {
+        each["name"]
+        for each in containers(pod)
+        if place in {mount["mountPath"] for mount in each["volumeMounts"]}
+    }
+
+
+def admit(space: Namespace, pod: dict[str, Any], **security: Any) -> None:
+    """Have a pod as it ran admitted again, but for the folders that it borrowed from the node to have an image."""
+    borrowed = {each["name"] for each in pod["spec"]["volumes"] if "hostPath" in each}
+
+    def kept(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [each for each in entries if each["name"] not in borrowed]
+
+    spec = {key: value for key, value in pod["spec"].items() if key != "nodeName"}
+    for key in {"initContainers", "containers"} & spec.keys():
+        spec[key] = [{**each, "volumeMounts": kept(each["volumeMounts"])} for each in spec[key]]
+    spec |= {"volumes": kept(spec["volumes"]), **security}
+    again = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "again"}, "spec": spec}
+    space.kubectl(
+        "create", "--dry-run=server", "--warnings-as-errors", "--filename=-", stdin=json.dumps(again)
+    )
+
+
+def test_a_run_publishes_and_the_next_one_finds_nothing_to_do(
     space: Namespace,
     ray_image: Image,
     bucket: S3Store,
     make_spec: Callable[..., Path],
     tiny_model: Path,
-    repository: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for file in tiny_model.iterdir():
         obstore.put(bucket, f"tiny-model/{file.name}", file)
-    text = make_spec("tiny").read_text()
-    for here, there in (
-        (str(tiny_model), "s3://shipfit/tiny-model"),
-        ((tmp_path / "bucket").as_uri(), STORE),
-        ("bundled:lcet10", "calibration.txt"),
-        ("bundled:alice29", "gate.txt"),
-    ):
-        assert here in text
-        text = text.replace(here, there)
-    texts = {
-        f"{what}.txt": "\n\n".join(f"Sentence {n} of what the {what} reads." for n in range(99))
-        for what in ("calibration", "gate")
-    }
-    pipeline = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "pipeline"},
-        "data": {"pipeline.yaml": text, **texts},
-    }
-    space.apply([pipeline])
-    job = documents(repository / "containers" / "rayjob.yaml", ray_image)
+    pipeline = yaml.safe_load(make_spec("tiny").read_text())
+    del pipeline["store"]
+    pipeline["source"] = "s3://shipfit/tiny-model"
+    texts = {}
+    for what in ("calibration", "gate"):
+        pipeline[what]["dataset"] = [f"{what}.txt"]
+        texts[f"{what}.txt"] = "\n\n".join(f"Sentence {n} of what the {what} reads." for n in range(99))
+    given = values(ray_image, pipeline, texts)
+    install(space, given)
 
-    first, places = run(space, job)
-    (worker,) = space.get("pods", "--selector=ray.io/node-type=worker")["items"]
-    assert {worker["metadata"]["name"]} == places
-    assert not first["unchanged"]
-    assert {"quantize", "publish", "promote"} <= first["seconds"].keys()
-    end(space)
+    assert finished(space, "first") == ""
+    (rayjob,) = space.get("rayjobs")["items"]
+    (decided,) = space.get("pods", "--selector=job-name=first")["items"]
+    nodes = ray_pods(space)
+    said = space.kubectl("logs", "job/first")
+    assert f"RayJob {rayjob['metadata']['name']}: done" in said
+    assert "Running entrypoint" in said  # what its command printed
+    assert rayjob["metadata"]["ownerReferences"][0]["name"] == "first"
+    assert nodes.keys() == {"head", "worker"}  # which was none before there was work
+    assert with_token(nodes["head"]) == {"autoscaler"}
+    assert with_token(nodes["worker"]) == set()
     monkeypatch.setenv("SHIPFIT_CACHE_DIR", str(tmp_path / "cache"))  # nothing of it has been pulled before
     with open_store(STORE, QUIET) as store:
-        assert first["fingerprint"] == store.resolve("tiny", "stable")
+        assert store.resolve("tiny", "stable") in said
         store.pull("tiny", "stable", QUIET)
     before = [(each["path"], each["last_modified"]) for each in bucket.list().collect()]
 
-    again, places = run(space, job)
-    assert again["unchanged"]
-    assert set() == places
-    end(space)
+    assert finished(space, "second") == ""
+    assert "unchanged: tiny@stable" in space.kubectl("logs", "job/second")
     assert before == [(each["path"], each["last_modified"]) for each in bucket.list().collect()]
+
+    pipeline["gate"]["max_mean_kl"] = 0
+    install(space, given)
+    assert finished(space, "third") == "PodFailurePolicy"
+    assert "shipfit: the gate failed" in space.kubectl("logs", "job/third")
+    assert [rayjob["metadata"]["uid"]] == [each["metadata"]["uid"] for each in space.get("rayjobs")["items"]]
+    wait_until(lambda: not space.get("rayclusters")["items"] and not ray_pods(space))
+
+    space.kubectl("delete", "job/first")
+    wait_until(lambda: not space.get("rayjobs")["items"])
+
+    space.kubectl("label", "namespace", space.name, "pod-security.kubernetes.io/enforce=restricted")
+    for pod in (decided, *nodes.values()):
+        admit(space, pod)
+    with pytest.raises(pytest.fail.Exception, match="violates PodSecurity"):
+        admit(space, decided, securityContext={"runAsUser": 0})

@@ -8,7 +8,7 @@ import pytest
 
 from shipfit.core import process
 from shipfit.environments import ensure
-from shipfit.serve.router import RoutedModel, RouterSettings, Service, render
+from shipfit.serve.router import Canary, RoutedModel, RouterSettings, Service, render
 
 pytestmark = pytest.mark.integration
 
@@ -21,9 +21,17 @@ CLUSTER = RouterSettings(
     admin=9901,
     metrics_port=9902,
 )
+CANARY = Canary(Service("gemma-canary.llm.svc", 8000), 10)
+WAKING = RouterSettings(
+    8080,
+    ["sk-one"],
+    [RoutedModel("gemma", Service("gemma.llm.svc", 8000), CANARY, 600)],
+    admin=9901,
+    metrics_port=9902,
+)
 
 
-@pytest.mark.parametrize("settings", [LOCAL, CLUSTER])
+@pytest.mark.parametrize("settings", [LOCAL, CLUSTER, WAKING])
 def test_envoy_accepts_what_is_rendered(settings: RouterSettings, tmp_path: Path) -> None:
     file = tmp_path / "router.json"
     file.write_text(render(settings))

@@ -69,7 +69,7 @@ def test_what_is_too_large_or_unknown_is_refused(router: Router) -> None:
 
 def test_prometheus_sees_statistics_and_nothing_else_of_envoy(router: Router) -> None:
     router.replicas(3, "llama")
-    statistics = httpx.get(f"{router.metrics}/stats/prometheus").text
+    statistics = router.statistics()
     assert 'envoy_cluster_upstream_rq_total{envoy_cluster_name="llama"} 3' in statistics
     for path in ("/config_dump", "/stats", "/stats/prometheus/../../config_dump", "/"):
         assert 404 == httpx.get(f"{router.metrics}{path}").status_code

@@ -85,7 +85,7 @@ def test_one_that_leaves_the_name_gets_no_more_and_ends_what_it_has(loopback: Lo
 
 def test_one_that_comes_gets_requests_once_it_is_healthy(loopback: Loopback) -> None:
     loopback.replica(2)
-    late = loopback.replica(3, healthy=False)
+    late = loopback.replica(3, "unhealthy")
     loopback.names.addresses[NAME] = ["127.0.0.2"]
     router = loopback.router("gemma")
     with load(router, clients=4) as answers:

@@ -33,6 +33,17 @@ def test_what_is_added_changed_and_removed_is_told_and_whether_pods_restart() ->
     assert [True, False, False] == [each.restarts for each in found]
 
 
+def test_groups_of_pods_are_made_anew_where_their_template_changes() -> None:
+    def group(size: int, **spec: Any) -> dict[str, Any]:
+        made = {"leaderWorkerTemplate": {"size": size}, **spec}
+        return {"apiVersion": "x/v1", "kind": "LeaderWorkerSet", "metadata": {"name": "main"}, "spec": made}
+
+    (found,) = changes([group(2)], [group(4)])
+    assert (["spec.leaderWorkerTemplate.size: 2 -> 4"], True) == (found.fields, found.restarts)
+    (found,) = changes([group(2)], [group(2, replicas=2)])
+    assert not found.restarts
+
+
 def test_a_number_of_replicas_restarts_nothing() -> None:
     (found,) = changes([deployment()], [deployment(replicas=3)])
     assert (["spec.replicas: 2 -> 3"], False) == (found.fields, found.restarts)

@@ -47,6 +47,9 @@ def first(seen: dict[str, Any]) -> Cause:
         ("probe", "vllm failed its startup probe", "startupSeconds", True),
         ("quota", "quota small is exceeded: requested: requests.memory=2Gi", "promise less", True),
         ("strict", "the namespace does not admit its pods: violates PodSecurity", "Pod Security", True),
+        ("group-flag", "vLLM does not know --no-such-flag 1", "engine.args", True),
+        ("group-worker", "No package metadata was found for vllm", "kubectl logs group-worker-0-1", True),
+        ("group-quota", "quota small is exceeded: requested: requests.memory=768Mi", "promise less", True),
         (
             "fetch",
             "s3://models: manifest of llama (0123456789ab): model.safetensors: sha256",
@@ -64,8 +67,33 @@ def test_what_a_real_cluster_says_becomes_one_cause(name: str, what: str, advice
     assert "\n" not in str(cause)
 
 
-def test_what_is_well_has_no_cause() -> None:
-    seen = recorded("fine")
+@pytest.mark.parametrize("name", ["fine", "group-fine"])
+def test_what_is_well_has_no_cause(name: str) -> None:
+    seen = recorded(name)
+    assert [] == causes(seen["objects"], seen["events"], seen["logs"])
+
+
+def test_of_a_group_only_the_newest_revision_counts() -> None:
+    seen = recorded("group-flag")
+    assert first(seen)
+    (leaders,) = (
+        each
+        for each in seen["objects"]
+        if each["metadata"]["name"] == "group-flag" and "ownerReferences" in each["metadata"]
+    )
+    leaders["metadata"]["labels"]["leaderworkerset.sigs.k8s.io/template-revision-hash"] = "newer"
+    assert [] == causes(seen["objects"], seen["events"], seen["logs"])
+
+
+def test_a_pod_of_a_group_that_ends_well_says_nothing() -> None:
+    seen = recorded("group-fine")
+    for each in seen["objects"]:
+        if each["kind"] == "Pod":
+            each["metadata"]["deletionTimestamp"] = "2026-11-27T08:31:00Z"
+            each["status"]["containerStatuses"][0] |= {
+                "state": {"terminated": {"exitCode": 143}},
+                "ready": False,
+            }
     assert [] == causes(seen["objects"], seen["events"], seen["logs"])
 
 

@@ -73,6 +73,41 @@ def test_what_serves_is_told_from_what_was_tried() -> None:
     assert Current().serving is Current().pending is None
 
 
+def history(*told: str) -> Current:
+    """A release whose revisions say this, each ``deployed`` until the next."""
+    last = len(told)
+    statuses = ["deployed" if number == last else "superseded" for number in range(1, last + 1)]
+    statuses = ["failed" if each == "failed" else status for each, status in zip(told, statuses, strict=True)]
+    return Current(
+        [
+            Revision(number, status, "now", each)
+            for number, (status, each) in enumerate(zip(statuses, told, strict=True), 1)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "settled", "before"),
+    [
+        (["Install complete"], 1, None),
+        (["Install complete", "Upgrade complete"], 2, 1),
+        (["Install complete", "Upgrade complete", "Rollback to 1"], 3, 2),  # and forth again
+        (["Install complete", "Upgrade complete", "Rollback to 1", "Rollback to 2"], 4, 3),
+        (["Install complete", "Upgrade complete", "failed", "Rollback to 2"], 4, 1),  # not to itself
+        (["Install complete", "canary 10%"], 1, 1),  # a canary stands
+        (["Install complete", "canary 10%", "Rollback to 1"], 3, None),  # was taken away
+        (["Install complete", "canary 10%", "Upgrade complete"], 3, 1),  # was good
+        (["Install complete", "canary 10%", "Upgrade complete", "Rollback to 2"], 3, 3),
+    ],
+)
+def test_what_to_go_back_to_is_never_a_canary_nor_what_serves_already(
+    told: list[str], settled: int, before: int | None
+) -> None:
+    current = history(*told)
+    assert settled == (current.settled and current.settled.number)
+    assert before == (current.before and current.before.number)
+
+
 @pytest.mark.parametrize(
     ("errors", "said"),
     [

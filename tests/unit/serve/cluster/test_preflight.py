@@ -28,9 +28,9 @@ def target(tmp_path: Path) -> Target:
     return target_of(load(file, Deployment))
 
 
-def workload(gpus: int = 1, replicas: int = 2, surge: int = 1) -> Workload:
+def workload(gpus: int = 1, replicas: int = 2, surge: int = 1, size: int = 1) -> Workload:
     pod = {"containers": [{"name": "vllm", "resources": {"limits": {GPU: str(gpus)}}}]}
-    return Workload("chat-main", "replica", replicas, pod, surge)
+    return Workload("chat-main", "replica", replicas, pod, surge, size)
 
 
 def machine(name: str, gpus: int) -> dict[str, Any]:
@@ -134,6 +134,20 @@ def test_too_little_room_is_said_with_figures_and_places() -> None:
         "2 of 3 pods of chat-main find no room for 2 nvidia.com/gpu:"
         " a, with 1 of them, has 0 nvidia.com/gpu free; b has 1 nvidia.com/gpu free" == said.what
     )
+
+
+def test_a_replica_that_spans_nodes_needs_room_for_each_of_its_pods() -> None:
+    across = workload(gpus=8, replicas=2, size=2)
+    machines = [machine(name, 8) for name in "abc"]
+    (said,) = unplaced([across], machines, set())
+    assert said.what.startswith(
+        "1 of 4 pods of chat-main, 2 a replica, find no room for 8 nvidia.com/gpu: a, with"
+    )
+    machines += [machine("d", 8), machine("e", 8)]
+    assert [] == unplaced([across], machines, set())
+    assert "" == spare(across, [across], machines, set()).node  # one node is room for half a replica
+    machines += [machine("f", 8)]
+    assert "e, f" == spare(across, [across], machines, set()).node
 
 
 def test_own_pods_are_counted_as_gone() -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from shipfit.serve.cluster.changes import Change
 from shipfit.serve.cluster.rollout import Scene, budget
 from shipfit.serve.cluster.status import metrics
+from shipfit.serve.cluster.workloads import by_workload, workloads
 
 RECORDED = Path(__file__).with_name("recorded")
 
@@ -37,6 +39,46 @@ def test_a_rollout_that_goes_on_is_not_complete(field: str, value: int) -> None:
     assert not seen.complete
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("replicas", 2), ("updatedReplicas", 0), ("readyReplicas", 0), ("observedGeneration", 0)],
+)
+def test_all_groups_must_be_ready(field: str, value: int) -> None:
+    seen = scene("group-fine")
+    assert seen.complete
+    next(each for each in seen.objects if each["kind"] == "LeaderWorkerSet")["status"][field] = value
+    assert not seen.complete
+
+
+def test_a_group_is_a_workload_with_as_many_pods_as_it_has_nodes() -> None:
+    (found,) = workloads(scene("group-fine").objects)
+    assert ("group-fine", "replica", 1, 2, 2, 0) == (
+        found.name,
+        found.component,
+        found.replicas,
+        found.size,
+        found.pods,
+        found.surge,
+    )
+    assert ["vllm"] == [each["name"] for each in found.pod["containers"]]
+
+
+def test_of_a_change_from_one_kind_to_another_what_comes_counts() -> None:
+    gone, comes = Change("remove", "Deployment", "main", []), Change("add", "LeaderWorkerSet", "main", [])
+    assert {"main": comes} == by_workload([comes, gone, Change("add", "Service", "router", [])])
+
+
+def test_only_what_belongs_to_a_group_is_its_own() -> None:
+    both = scene("group-fine", "group-flag", "fine")
+    own = both.of({"group-fine"})
+    assert ["LeaderWorkerSet", "Pod", "Pod", "StatefulSet", "StatefulSet"] == sorted(
+        each["kind"] for each in own.objects
+    )
+    assert [] == own.causes
+    assert both.of({"group-flag"}).causes
+    assert {"fine", "group-fine", "group-flag"} == both.generations.keys()
+
+
 def test_only_what_belongs_to_a_deployment_is_its_own() -> None:
     both = scene("fine", "bad-flag")
     own = both.of({"bad-flag"})
@@ -56,6 +98,9 @@ def test_a_rollout_may_take_what_its_slowest_deployment_does_one_pod_after_the_o
         {"kind": "Service", "spec": {}},
     ]
     assert 900 * 2 + 60 == budget(after)
+    annotations = {"shipfit/progress-seconds": "2000"}
+    group = {"kind": "LeaderWorkerSet", "metadata": {"annotations": annotations}, "spec": {}}
+    assert 2000 + 60 == budget([*after, group])
 
 
 def test_traffic_is_summed_over_engines() -> None:

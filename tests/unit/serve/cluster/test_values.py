@@ -55,6 +55,7 @@ def test_what_the_plan_decides_becomes_values(plan: Plan, tmp_path: Path) -> Non
             "bytes": 40_000_000_000,
         },
         "replicas": 2,
+        "nodes": 1,
         "rollout": "replace",
         "engine": {
             "args": {
@@ -75,6 +76,19 @@ def test_what_the_plan_decides_becomes_values(plan: Plan, tmp_path: Path) -> Non
         "chatTemplate": "{{ x }}",
         "slo": {"ttftMs": 2000.0},
     } == made["models"]["main"]
+
+
+def test_of_a_replica_that_spans_machines_each_has_its_share(plan: Plan, tmp_path: Path) -> None:
+    planned = plan.model_copy(
+        update=ON_A100 | {"tensor_parallel": 8, "pipeline_parallel": 2, "machines": 2, "replicas": 1}
+    )
+    made = render(deployment(tmp_path), planned, WEIGHTS, None)
+    model = made["models"]["main"]
+    assert (2, 8, "8Gi") == (model["nodes"], model["accelerator"]["count"], model["engine"]["sharedMemory"])
+    assert {"cpu": "10", "memory": "40Gi"} == model["engine"]["resources"]["requests"]
+    args = model["engine"]["args"]
+    assert ("8", "2") == (args["tensor-parallel-size"], args["pipeline-parallel-size"])
+    assert (16, 2) == (made["record"]["plan"]["gpus"], made["record"]["plan"]["machines"])
 
 
 def test_on_a_processor_memory_is_limited_and_no_core_is_bound(plan: Plan, tmp_path: Path) -> None:

@@ -21,21 +21,31 @@ def level(kv: str = "auto") -> Level:
 
 
 @pytest.mark.parametrize(
-    ("machines", "tensor", "pipeline", "across", "room"),
+    ("machines", "tensor", "pipeline", "spanned", "room"),
     [
-        ((8,), 4, 1, False, 2),
-        ((8,), 2, 2, False, 2),
-        ((8, 3), 4, 1, False, 2),
-        ((2, 2), 2, 2, False, 0),
-        ((2, 2), 2, 2, True, 1),
-        ((8, 8, 4), 8, 2, True, 1),
-        ((1, 1, 1), 2, 1, True, 0),
+        ((8,), 4, 1, 1, 2),
+        ((8,), 2, 2, 1, 2),
+        ((8, 3), 4, 1, 1, 2),
+        ((2, 2), 2, 2, 1, 0),
+        ((2, 2), 2, 2, 2, 1),
+        ((8, 8, 4), 8, 2, 2, 1),
+        ((8, 8, 8, 8), 8, 2, 2, 2),
+        ((6, 2), 2, 4, 2, 0),  # as many GPUs on each: six and two are not four and four
+        ((1, 1, 1), 2, 1, 1, 0),
     ],
 )
 def test_room_for_replicas(
-    machines: tuple[int, ...], tensor: int, pipeline: int, across: bool, room: int
+    machines: tuple[int, ...], tensor: int, pipeline: int, spanned: int, room: int
 ) -> None:
-    assert room == Pool(H100, machines).room(tensor, pipeline, across=across)
+    assert room == Pool(H100, machines).room(tensor, pipeline, spanned)
+
+
+def test_a_replica_spans_more_machines_only_where_more_have_room_then() -> None:
+    options = level().options([Pool(H100, (6, 6))], across=True, replicas=None)
+    found = {(each.tensor, each.pipeline, each.machines): each.room for each in options}
+    assert {(2, 2, 1): 2, (2, 2, 2): 3} == {key: room for key, room in found.items() if key[:2] == (2, 2)}
+    assert {(4, 2, 2): 1} == {key: room for key, room in found.items() if key[:2] == (4, 2)}
+    assert "bf16 on 8 x H100-SXM5-80GB (2 stages on 2 machines)" in {each.name for each in options}
 
 
 @given(st.lists(st.integers(1, 16), min_size=1, max_size=5), st.booleans())
@@ -46,6 +56,8 @@ def test_options_are_powers_of_two_that_have_room(machines: list[int], across: b
     for option in options:
         assert option.tensor <= max(machines)
         assert option.units <= (pool.count if across else max(machines))
+        assert option.units <= option.machines * max(machines)
+        assert 1 == option.machines or across
         assert option.room >= 1
         assert {option.tensor.bit_count(), option.pipeline.bit_count()} == {1}
 

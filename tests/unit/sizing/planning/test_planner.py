@@ -131,6 +131,9 @@ class TestHardware:
         across = make_plan(deployment(**spec, across_machines=True), facts, [machines])
         assert ("fp8-w8a8", 2) == (within.precision, within.gpus)
         assert ("bf16", 2, 2) == (across.precision, across.tensor_parallel, across.pipeline_parallel)
+        assert (1, 2, 2) == (within.machines, across.machines, across.gpus_each)
+        told = "a replica spans 2 machines of 2 GPUs: 2 of a machine share each layer, and 2 stages of layers follow"
+        assert any(reason.startswith(told) for reason in across.reasons)
 
     def test_as_many_replicas_as_the_promise_needs(self) -> None:
         found = plan(hardware=[{"gpu": "L4", "count": 4}], promise=requests(12))

@@ -1,0 +1,32 @@
+{{/* Labels of an object: (dict "root" $ "component" "decide" "pipeline" <name or nothing>). */}}
+{{- define "llm-requantization.labels" -}}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+app.kubernetes.io/name: llm-requantization
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{ include "llm-requantization.selector" . }}
+{{- end }}
+
+{{/* What pods are told apart by. Not the name of the application: KubeRay's Services find their own pods by that. */}}
+{{- define "llm-requantization.selector" -}}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- with .pipeline }}
+shipfit/pipeline: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* `repository:tag@digest`: (dict "root" $ "image" ...). */}}
+{{- define "llm-requantization.image" -}}
+{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}{{ with .image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{/* Name of a service account: (dict "root" $ "purpose" "decide"). */}}
+{{- define "llm-requantization.serviceAccount" -}}
+{{ (get .root.Values.serviceAccounts .purpose).name | default (printf "%s-%s" .root.Release.Name .purpose) }}
+{{- end }}
+
+{{/* Name of the ConfigMap with a pipeline: (dict "root" $ "name" ... "pipeline" ...). */}}
+{{- define "llm-requantization.files" -}}
+{{ .pipeline.configMap | default (printf "%s-%s" .root.Release.Name .name) }}
+{{- end }}

@@ -1,0 +1,129 @@
+"""Watching a canary: what it and the version beside it do, read from the release's own pods."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from shipfit.core.errors import EnvironmentFailure, ShipfitError
+from shipfit.core.progress import Progress
+from shipfit.serve.cluster.address import reached
+from shipfit.serve.cluster.canary.figures import Counters, Seen, Series, of_replica, of_router
+from shipfit.serve.cluster.canary.judge import LEAST, Verdict, hopeless, judge
+from shipfit.serve.cluster.diagnosis import ready
+from shipfit.serve.cluster.kubectl import Object
+from shipfit.serve.cluster.rollout import look
+from shipfit.serve.cluster.target import COMPONENT, KIND, Target
+from shipfit.serve.cluster.values import MODEL
+
+CANARY = f"{MODEL}-canary"
+"""What the chart calls the canary of the deployment's model."""
+
+_POLL_S = 5.0
+_PORTS = {"router": "9902", "replica": "8000"}
+_PATHS = {"router": "/stats/prometheus", "replica": "/metrics"}
+
+
+@dataclass(frozen=True)
+class Window:
+    """How long a canary is watched.
+
+    Attributes:
+        seconds: at most.
+        requests: of the canary, after which it is enough; None to watch for all that time.
+    """
+
+    seconds: float
+    requests: int | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen of a canary, and what that means.
+
+    Attributes:
+        seconds: that it was watched.
+    """
+
+    seen: Seen
+    verdict: Verdict
+    seconds: float
+
+
+class OvertakenError(EnvironmentFailure):
+    """The release is not what it was when the canary began: whoever changed it decides."""
+
+
+def observe(target: Target, window: Window, number: int, progress: Progress) -> Observation:
+    """Watch a canary to the end of its time, or until it is sure to be bad.
+
+    Args:
+        number: of the revision that tries it.
+
+    Raises:
+        OvertakenError: somebody changed the release meanwhile.
+        EnvironmentFailure: the cluster or a router does not answer.
+    """
+    slo, needed = target.deployment.slo, window.requests or LEAST
+    restarts = _restarts(target)
+    counters = Counters(_read(target, all_routers=True))
+    begun = time.monotonic()
+    while True:
+        time.sleep(max(0.0, min(_POLL_S, begun + window.seconds - time.monotonic())))
+        if (latest := target.helm.revisions()[-1].number) != number:
+            raise OvertakenError(
+                f"revision {latest} was made while the canary was watched: left as it is now"
+            )
+        counters.add(_read(target))
+        seen = counters.seen(f"{target.release}-{MODEL}", f"{target.release}-{CANARY}")
+        passed = time.monotonic() - begun
+        if again := [pod for pod, count in _restarts(target).items() if count > restarts.get(pod, 0)]:
+            why = [f"{pod} restarted" for pod in again]
+            return Observation(seen, Verdict("bad", judge(seen, slo, needed).figures + why, why), passed)
+        enough = window.requests is not None and seen.canary.total >= window.requests
+        if enough or hopeless(seen, slo) or passed >= window.seconds:
+            return Observation(seen, judge(seen, slo, needed), passed)
+        done = passed / window.seconds
+        if window.requests:
+            done = max(done, seen.canary.total / window.requests)
+        progress.update("; ".join(judge(seen, slo, needed).figures), done)
+
+
+def _read(target: Target, *, all_routers: bool = False) -> dict[Series, float]:
+    """How far the counters of the routers and of the canary's replicas are; of those that answer, or of all."""
+    pods = [each for each in look(target).objects if each["kind"] == "Pod" and ready(each)]
+    asked = [each for each in pods if _label(each, COMPONENT) == "router" or _label(each, KIND) == CANARY]
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda pod: _of_pod(target, pod, needed=all_routers), asked))
+    return {series: value for each in found for series, value in each.items()}
+
+
+def _of_pod(target: Target, pod: Object, *, needed: bool) -> dict[Series, float]:
+    import httpx
+
+    name, component = pod["metadata"]["name"], _label(pod, COMPONENT)
+    router = component == "router"
+    try:
+        with reached(target, f"pod/{name}", _PORTS[component]) as url:
+            text = httpx.get(f"{url}{_PATHS[component]}", timeout=10, trust_env=False).text
+    except (ShipfitError, httpx.HTTPError) as error:  # it ends just now, or is not up any more
+        if needed and router:
+            raise EnvironmentFailure(f"{name} does not say what it counted: {error}") from error
+        return {}
+    return of_router(name, text) if router else of_replica(name, text)
+
+
+def _restarts(target: Target) -> dict[str, int]:
+    """How often each of the canary's pods was restarted."""
+    return {
+        each["metadata"]["name"]: sum(
+            one["restartCount"] for one in each.get("status", {}).get("containerStatuses") or []
+        )
+        for each in look(target).objects
+        if each["kind"] == "Pod" and _label(each, KIND) == CANARY
+    }
+
+
+def _label(pod: Object, name: str) -> str:
+    return str(pod["metadata"].get("labels", {}).get(name, ""))

@@ -1,0 +1,196 @@
+"""What `make cluster-demo` leaves running, in a namespace of these tests' own: made once, for all of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from shipfit.artifacts import ManifestDraft, Store
+from shipfit.artifacts.address import objects_at
+from shipfit.core.progress import NoProgress
+from shipfit.spec import Deployment, load
+from tests.integration.helm.charts import free_ports
+from tests.integration.kubernetes import Namespace
+
+REPOSITORY = Path(__file__).parents[3]
+NAMESPACE = "shipfit-e2e"
+RELEASE = "gemma-3-270m"
+DEMO_S = 1500
+COMMAND_S = 900
+
+
+@dataclass
+class Service:
+    """The demonstration as its user has it.
+
+    Attributes:
+        folder: of its deployment's file, and of the values beside it.
+        environment: what commands run with; the store is reached by it.
+    """
+
+    namespace: Namespace
+    folder: Path
+    environment: dict[str, str]
+
+    @property
+    def file(self) -> Path:
+        """Of the deployment."""
+        return self.folder / "gemma-3-270m.yaml"
+
+    @property
+    def deployment(self) -> Deployment:
+        """What it says."""
+        return load(self.file, Deployment)
+
+    def shipfit(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, whatever that is."""
+        return subprocess.run(
+            [sys.executable, "-m", "shipfit", *words, "--progress=plain"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_S,
+        )
+
+    def changed(self, spec: dict[str, Any] | None = None, values: dict[str, Any] | None = None) -> Path:
+        """Another file of the same deployment: with other fields, or values merged over its own."""
+        folder = self.folder / "changed"
+        folder.mkdir(exist_ok=True)
+        document = yaml.safe_load(self.file.read_text()) | (spec or {})
+        own = yaml.safe_load((self.folder / document["cluster"]["values"]).read_text())
+        (folder / document["cluster"]["values"]).write_text(yaml.safe_dump(merged(own, values or {})))
+        document["chat_template"] = str(self.folder / document["chat_template"])
+        (folder / self.file.name).write_text(yaml.safe_dump(document))
+        return folder / self.file.name
+
+    def pods(self, component: str = "replica") -> list[dict[str, Any]]:
+        """The pods of the release that are not ending."""
+        selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component={component}"
+        found = self.namespace.get("pods", f"--selector={selector}")["items"]
+        return [each for each in found if "deletionTimestamp" not in each["metadata"]]
+
+    def ready(self, component: str = "replica") -> list[str]:
+        """Names of those that are ready."""
+        return [
+            each["metadata"]["name"]
+            for each in self.pods(component)
+            if any(
+                c["type"] == "Ready" and c["status"] == "True" for c in each["status"].get("conditions", [])
+            )
+        ]
+
+    def wait_ready(self, replicas: int = 2, routers: int = 2, seconds: float = 300) -> None:
+        """Until so many pods are ready, and no other is there."""
+
+        def all_there() -> bool:
+            wanted = {"replica": replicas, "router": routers}
+            return all(len(self.pods(kind)) == len(self.ready(kind)) == n for kind, n in wanted.items())
+
+        wait_until(all_there, seconds)
+
+    def answers(self) -> bool:
+        """Whether a completion comes through the router."""
+        body = {"model": RELEASE, "prompt": "Water boils at", "max_tokens": 4}
+        headers = {"authorization": f"Bearer {self.key}"}
+        with self.namespace.forwarded(f"{RELEASE}-router", 80) as port:
+            address = f"http://127.0.0.1:{port}/v1/completions"
+            return httpx.post(address, json=body, headers=headers, timeout=120).status_code == httpx.codes.OK
+
+    def publish_again(self, monkeypatch: pytest.MonkeyPatch) -> str:
+        """Publish what is served once more, as another artifact: the same bytes, and a channel that points to it."""
+        for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, self.environment[name])
+        name, _, channel = str(self.deployment.artifact).partition("@")
+        store = Store(objects_at(str(self.deployment.store)))
+        there = store.manifest(name, store.resolve(name, channel))
+        assert there
+        fields = {field: getattr(there, field) for field in ManifestDraft.model_fields}
+        draft = ManifestDraft(
+            **fields | {"fingerprint": hashlib.sha256(there.fingerprint.encode()).hexdigest()}
+        )
+        bytes_of = self.folder / "again"
+        store.fetch(there, bytes_of, NoProgress())
+        store.publish(bytes_of, draft, NoProgress())
+        store.promote(name, "again", draft.fingerprint)
+        return f"{name}@again"
+
+    @property
+    def key(self) -> str:
+        """The key that clients send."""
+        return base64.b64decode(self.namespace.get("secret/api-keys")["data"]["api-key"]).decode()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The demonstration, up; skips where the cluster or the image cannot be had."""
+    if "KUBECONFIG" not in os.environ or shutil.which("helm") is None:
+        pytest.skip(
+            "no cluster: have kubectl and helm and name one by KUBECONFIG, such as that of `kind create cluster`"
+        )
+    if "IMAGE_LOAD" not in os.environ:
+        pytest.skip("nothing brings images to the cluster: IMAGE_LOAD='kind load image-archive' does")
+    folder = tmp_path_factory.mktemp("service")
+    for file in (REPOSITORY / "deploy" / "test-cluster").iterdir():
+        shutil.copy(file, folder)
+    shutil.copy(REPOSITORY / "deploy" / "demo" / "plain-chat.jinja", folder)
+    spec = yaml.safe_load((folder / "gemma-3-270m.yaml").read_text())
+    spec["cluster"]["namespace"] = NAMESPACE
+    spec["chat_template"] = "plain-chat.jinja"
+    (spec["router"]["port"],) = free_ports(1)
+    (folder / "gemma-3-270m.yaml").write_text(yaml.safe_dump(spec))
+    environment = {**os.environ, "SHIPFIT_STATE_DIR": str(folder / "state")}
+    made = Service(Namespace(NAMESPACE), folder, environment)
+    demo(made, DEMO_S)
+    with made.namespace.forwarded("store", 8333) as port:
+        keys = made.namespace.get("secret/store")["data"]
+        environment |= {name: base64.b64decode(value).decode() for name, value in keys.items()}
+        environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+        yield made
+    demo(made, 300, "--down")
+
+
+def demo(service: Service, seconds: float, *words: str) -> str:
+    """Run the demonstration's program, which must succeed; what it says in the end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.cluster_demo", service.file, *words],
+        env=service.environment,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """Look until something is so; fails where it never is."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds:.0f} s"
+        time.sleep(1)
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Values as Helm merges two files of them."""
+    both = {
+        key: merged(below[key], above[key])
+        for key in below.keys() & above.keys()
+        if isinstance(below[key], dict) and isinstance(above[key], dict)
+    }
+    return {**below, **above, **both}

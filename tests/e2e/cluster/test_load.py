@@ -1,0 +1,93 @@
+"""All that happens to a deployment in a day, while requests come in steadily: none of them may notice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.cluster.conftest import RELEASE, Service, wait_until
+
+pytestmark = pytest.mark.e2e
+
+LEAST, MOST = 200, 1000
+PAUSE_S = 1.2
+CLIENT = Path(__file__).with_name("load.py")
+
+
+@contextmanager
+def load(service: Service) -> Iterator[list[dict[str, Any]]]:
+    """Requests from a pod while the block runs, and until the last is answered; the list is filled in the end."""
+    space = service.namespace
+    space.kubectl("create", "configmap", "load", f"--from-file={CLIENT}")
+    described = Template(CLIENT.with_suffix(".yaml").read_text()).substitute(
+        IMAGE=service.pods("router")[0]["spec"]["containers"][0]["image"],
+        # by number: the cluster's DNS is not what is tried here
+        ROUTER=space.get(f"service/{RELEASE}-router")["spec"]["clusterIP"],
+        MODEL=RELEASE,
+        PAUSE=PAUSE_S,
+        MOST=MOST,
+    )
+    space.apply([yaml.safe_load(described)])
+    results: list[dict[str, Any]] = []
+    wait_until(lambda: space.get("pod/load")["status"]["phase"] == "Running", 60)
+    yield results
+    wait_until(lambda: len(space.kubectl("logs", "pod/load").splitlines()) >= LEAST, LEAST * PAUSE_S)
+    space.kubectl("exec", "load", "--", "touch", "/tmp/stop")  # noqa: S108 - the pod's own
+    wait_until(lambda: space.get("pod/load")["status"]["phase"] == "Succeeded", 150)
+    results += [json.loads(line) for line in space.kubectl("logs", "pod/load").splitlines()]
+    space.kubectl("delete", "pod/load", "configmap/load", "--wait=false")
+
+
+def test_no_request_notices_what_happens_to_its_deployment(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = service.namespace
+    with load(service) as results:
+        # a replica that is told to end finishes what it has begun; a router too
+        replica, router = service.ready()[0], service.ready("router")[0]
+        space.kubectl("delete", f"pod/{replica}", f"pod/{router}", "--wait=false")
+        wait_until(lambda: replica not in service.ready(), 30)
+        service.wait_ready()
+
+        # killed with -9: all but the first process, which nothing inside can kill
+        victim = service.ready()[0]
+        killed = time.time()
+        space.kubectl("exec", victim, "--container=vllm", "--", "sh", "-c", "kill -9 -1")
+        wait_until(lambda: victim not in service.ready(), 60)
+        service.wait_ready()
+
+        # a node that is emptied: budgets let one replica and one router go, and no more
+        (node,) = {each["spec"]["nodeName"] for each in service.pods()}
+        drain(node)
+        service.wait_ready()
+
+        newer = service.changed({"artifact": service.publish_again(monkeypatch)})
+        said = service.shipfit("deploy", newer, "--yes")
+        assert said.returncode == 0, said.stderr
+    assert LEAST <= len(results) < MOST
+    failed = [each for each in results if not each["whole"]]
+    cut_off = [
+        each for each in failed if each["first"] and each["at"] < killed < each["at"] + each["seconds"] + 1
+    ]
+    assert [] == [each for each in failed if each not in cut_off]
+
+
+def drain(node: str) -> None:
+    """Cordon a node and evict its pods of the release for a while; then let it take pods again."""
+    selector = f"--pod-selector=app.kubernetes.io/instance={RELEASE}"
+    words = ["kubectl", "drain", node, selector, "--delete-emptydir-data", "--timeout=30s"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        assert "evict" in done.stdout + done.stderr
+    finally:
+        words = ["kubectl", "uncordon", node]
+        subprocess.run(words, check=True, capture_output=True, timeout=60)

@@ -1,0 +1,116 @@
+"""KEDA adds and takes away replicas by what vLLM itself says of its queue, through a real Prometheus."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.e2e.cluster.conftest import NAMESPACE, RELEASE, Service, wait_until
+from tests.integration.helm.charts import free_ports
+
+pytestmark = pytest.mark.e2e
+
+CLIENTS = 12
+
+
+@contextmanager
+def prometheus(folder: Path, address: str, port: int) -> Iterator[str]:
+    """A Prometheus of this machine that scrapes the replicas; its URL as pods reach it."""
+    discovery = {
+        "role": "pod",
+        "kubeconfig_file": os.environ["KUBECONFIG"],
+        "namespaces": {"names": [NAMESPACE]},
+        "selectors": [{"role": "pod", "label": "app.kubernetes.io/component=replica"}],
+    }
+    of_pod = "__meta_kubernetes_pod_"
+    scrape = {
+        "job_name": "replicas",
+        "kubernetes_sd_configs": [discovery],
+        "relabel_configs": [
+            {"source_labels": [f"{of_pod}container_port_name"], "regex": "vllm", "action": "keep"},
+            {"source_labels": [f"{of_pod}name"], "target_label": "pod"},
+            {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
+        ],
+    }
+    config = folder / "prometheus.yaml"
+    settings = {"global": {"scrape_interval": "5s", "scrape_timeout": "4s"}, "scrape_configs": [scrape]}
+    config.write_text(yaml.safe_dump(settings))
+    words = [
+        *("prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"),
+        f"--web.listen-address={address}:{port}",
+    ]
+    with (folder / "prometheus.log").open("w") as log, subprocess.Popen(words, stderr=log) as running:
+        try:
+            yield f"http://{address}:{port}"
+        finally:
+            running.terminate()
+
+
+@contextmanager
+def clients(service: Service, stop: threading.Event) -> Iterator[list[int]]:
+    """Clients that each ask again as soon as they were answered; the statuses of their answers."""
+    answers: list[int] = []
+    body = {"model": RELEASE, "prompt": "Water boils at", "max_tokens": 48, "ignore_eos": True}
+    headers = {"authorization": f"Bearer {service.key}"}
+    with ExitStack() as stack:
+        port = stack.enter_context(service.namespace.forwarded(f"{RELEASE}-router", 80))
+        url = f"http://127.0.0.1:{port}/v1/completions"
+
+        def ask() -> None:
+            while not stop.is_set():
+                answers.append(httpx.post(url, json=body, headers=headers, timeout=600).status_code)
+
+        threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
+        for each in threads:
+            each.start()
+        try:
+            yield answers
+        finally:
+            stop.set()
+            for each in threads:
+                each.join()
+
+
+def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service, tmp_path: Path) -> None:
+    address = os.environ.get("SHIPFIT_TEST_ADDRESS")
+    if not address or shutil.which("prometheus") is None:
+        pytest.skip(
+            "have Prometheus (apt-get install prometheus), and KEDA in the cluster; SHIPFIT_TEST_ADDRESS is the address"
+            " by which its pods reach this machine"
+        )
+    (port,) = free_ports(1)
+    with prometheus(tmp_path, address, port) as url:
+        scaled = {
+            "models": {
+                "main": {
+                    "autoscaling": {
+                        "min": 1,
+                        "max": 3,
+                        "waitingRequests": 2,
+                        "lullSeconds": 0,
+                        "prometheus": url,
+                    }
+                }
+            },
+            "drain": {"requestsSeconds": 20},
+        }
+        said = service.shipfit("deploy", service.changed(values=scaled), "--yes")
+        assert said.returncode == 0, said.stderr
+        wait_until(lambda: len(service.ready()) == 1, 300)  # nobody asks: one does
+        stop = threading.Event()
+        with clients(service, stop) as answers:
+            wait_until(lambda: len(service.ready()) == 3, 400)
+            stop.set()
+        assert set(answers) == {httpx.codes.OK}
+        wait_until(lambda: len(service.ready()) == 1, 300)
+    back = service.shipfit("deploy", service.file, "--yes")
+    assert back.returncode == 0, back.stderr
