@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # pip reads this setting by itself; uv does not.
 FIND_LINKS := $(foreach link,$(PIP_FIND_LINKS),--find-links $(link))
 
-.PHONY: help demo cluster-demo cluster-demo-down deploy status rollback undeploy test coverage unit integration check lint format docs bench bench-sizing fit-speed precisions lock clean
+.PHONY: help demo cluster-demo cluster-demo-down deploy status rollback undeploy test cluster-test coverage unit integration check lint format docs bench bench-sizing fit-speed precisions lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -47,6 +47,9 @@ unit: $(VENV)/ready ## the tests that need seconds: no servers, no engines, no n
 
 integration: $(VENV)/ready ## the tests on real servers and engines
 	$(BIN)/pytest tests/integration tests/e2e
+
+cluster-test: $(VENV)/ready ## the loop in a cluster, under load, with failures and scaled (KUBECONFIG, IMAGE_LOAD as for cluster-demo)
+	$(BIN)/pytest tests/e2e/cluster
 
 check: lint unit ## what every change must pass: lint and unit
 

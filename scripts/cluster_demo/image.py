@@ -37,20 +37,14 @@ def bring(place: Place, progress: Progress) -> None:
             where="IMAGE_LOAD",
         )
     with tempfile.TemporaryDirectory() as name:
-        number = Path(name) / "number"
+        number, archive = Path(name) / "number", Path(name) / "image.tar"
         with progress.step(f"building {place.image}"):
-            _build(place.image, progress, "--iidfile", str(number))
+            then = ("--archive", str(archive)) if local else ("--push",)
+            _build(place.image, progress, *then, "--iidfile", str(number))
         built = number.read_text().strip()
-        if place.noted("image") == built:
-            progress.note(f"the cluster has {place.image} already")
-            return
-        with progress.step(f"bringing {place.image} to the cluster"):
-            if local:
-                archive = Path(name) / "image.tar"
-                _build(place.image, progress, "--archive", str(archive))
+        if local and place.noted("image") != built:
+            with progress.step(f"bringing {place.image} to the cluster"):
                 _run([*load, str(archive)], progress)
-            else:
-                _build(place.image, progress, "--push")
         place.note("image", built)
 
 

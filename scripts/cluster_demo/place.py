@@ -81,7 +81,7 @@ class Place:
         Raises:
             EnvironmentFailure: it does not start.
         """
-        described = Path(__file__).parents[2] / "deploy" / "test-cluster" / "store.yaml"
+        described = Path(__file__).with_name("store.yaml")
         self.target.kubectl.run(
             "apply", "--filename=-", stdin=described.read_text().replace("${IMAGE}", self.image)
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from importlib import import_module
 from typing import Annotated, NoReturn
 
@@ -121,6 +122,13 @@ def run(arguments: list[str]) -> int:
         return _fail(
             str(from_os_error(error, f"running shipfit {arguments[0] if arguments else ''}")),
             ExitCode.ENVIRONMENT,
+        )
+    except Exception as error:  # Python's own exit code for it, 1, would read as a verdict
+        if debug:
+            raise
+        traceback.print_exc()
+        return _fail(
+            f"a mistake of shipfit's own ({type(error).__name__}): please report it", ExitCode.ENVIRONMENT
         )
 
 

@@ -33,6 +33,19 @@ def test_global_options_may_stand_anywhere() -> None:
     assert (True, ProgressStyle.JSON) == (Settings.debug, Settings.progress)
 
 
+def test_a_mistake_of_our_own_reads_as_no_verdict(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_only: str | None) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(main, "make_app", broken)
+    assert main.run(["gpus"]) == 3
+    said = capsys.readouterr().err
+    assert "Traceback" in said  # what its report needs
+    assert said.splitlines()[-1] == "shipfit: a mistake of shipfit's own (ZeroDivisionError): please report it"
+
+
 def test_schemas_are_json(capsys) -> None:
     assert main.run(["schema", "deployment"]) == 0
     schema = json.loads(capsys.readouterr().out)

@@ -15,12 +15,15 @@ SCRIPT = Path(__file__).parents[3] / "helm" / "llm-serving" / "files" / "leader_
 def test_it_waits_as_long_as_the_connection_stands() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        with socket.create_connection(("127.0.0.1", port)), server.accept()[0] as leaders_end:
-            with subprocess.Popen([sys.executable, SCRIPT, str(port)]) as waiting:
-                time.sleep(0.5)
-                assert waiting.poll() is None
-                leaders_end.close()
-                assert waiting.wait(timeout=10) == 0
+        with (
+            socket.create_connection(("127.0.0.1", port)),
+            server.accept()[0] as leaders_end,
+            subprocess.Popen([sys.executable, SCRIPT, str(port)]) as waiting,
+        ):
+            time.sleep(0.5)
+            assert waiting.poll() is None
+            leaders_end.close()
+            assert waiting.wait(timeout=10) == 0
 
 
 def test_without_a_connection_it_does_not_wait(tmp_path: Path) -> None:

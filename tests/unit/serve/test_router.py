@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from shipfit.serve.router import PUBLIC, RoutedModel, RouterSettings, Service, render
+from shipfit.serve.router import PUBLIC, Canary, RoutedModel, RouterSettings, Service, render
 
 CONFIG: dict[str, Any] = json.loads(
     render(RouterSettings(8123, ["sk-key"], [RoutedModel("gemma", ["replica-0.sock", "replica-1.sock"])]))
@@ -19,6 +19,17 @@ SEVERAL: dict[str, Any] = json.loads(
             ],
             address="0.0.0.0",
             admin=9901,
+            metrics_port=9902,
+        )
+    )
+)
+CANARY = Canary(Service("chat-main-canary.llm.svc", 8000), 10)
+WAKING: dict[str, Any] = json.loads(
+    render(
+        RouterSettings(
+            8080,
+            [],
+            [RoutedModel("llama", Service("chat-main.llm.svc", 8000), CANARY, 600)],
             metrics_port=9902,
         )
     )
@@ -125,3 +136,25 @@ def test_a_service_is_every_address_of_its_name_and_leaves_with_it() -> None:
 def test_for_prometheus_nothing_passes_but_statistics() -> None:
     passed = [each["match"]["path"] for each in routes(SEVERAL, 1) if "route" in each]
     assert ["/stats/prometheus"] == passed
+
+
+def test_a_canary_gets_its_share_and_the_version_beside_it_what_it_drops() -> None:
+    ((route,),) = [host["routes"] for host in manager(WAKING, 2)["route_config"]["virtual_hosts"]]
+    assert [("chat-main", 90), ("chat-main-canary-first", 10)] == [
+        (each["name"], each["weight"]) for each in route["route"]["weighted_clusters"]["clusters"]
+    ]
+    assert "previous_priorities" == route["route"]["retry_policy"]["retry_priority"]["name"]
+    clusters = {each["name"]: each for each in WAKING["static_resources"]["clusters"]}
+    first = clusters["chat-main-canary-first"]["cluster_type"]["typed_config"]["clusters"]
+    assert ["chat-main-canary", "chat-main"] == first
+    for name in ("chat-main", "chat-main-canary"):  # what they are compared by
+        assert clusters[name]["track_cluster_stats"]["per_endpoint_stats"]
+
+
+def test_a_request_waits_for_its_time_and_only_where_there_is_no_replica() -> None:
+    waits = [each["route"] for each in routes(WAKING) if "route" in each]
+    assert {"chat-main-gate"} == {each["cluster"] for each in waits}
+    for policy in (each["retry_policy"] for each in waits):
+        assert ("envoy-ratelimited", 480) == (policy["retry_on"], policy["num_retries"])  # of 1.25 s
+    (mapper,) = manager(WAKING, 2)["local_reply_config"]["mappers"]
+    assert ["UH"] == mapper["filter"]["response_flag_filter"]["flags"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from shipfit.core.errors import EnvironmentFailure, ShipfitError, VerdictError
 from shipfit.core.progress import Progress
@@ -62,7 +62,7 @@ def prove(proposal: Proposal, progress: Progress) -> str:
     Raises:
         VerdictError: it does not answer as it should.
     """
-    from shipfit.serve.pod.check import ask, judge
+    from shipfit.serve.pod.check import PATIENCE_S, ask, judge
 
     target = proposal.target
     try:
@@ -70,7 +70,10 @@ def prove(proposal: Proposal, progress: Progress) -> str:
             current = target.helm.current()
             key = api_key(target, current.values)
             with reached(target) as url:
-                answers = [ask(f"{url}/v1", key, name) for name in _served(documents(proposal.manifest))]
+                answers = [
+                    ask(f"{url}/v1", key, model["name"], PATIENCE_S + model.get("wait", 0))
+                    for model in _served(documents(proposal.manifest))
+                ]
                 return judge(answers, None, None)
     except ShipfitError as error:
         go_back(proposal, Cause(target.release, error.message, error.hint or "see its logs"), progress)
@@ -119,9 +122,10 @@ def take_down(deployment: Deployment, progress: Progress) -> bool:
     return True
 
 
-def _served(after: Sequence[Object]) -> list[str]:
-    """The names that clients send, from the settings of the router."""
+def _served(after: Sequence[Object]) -> list[dict[str, Any]]:
+    """What is served, from the settings of the router: the name that clients send, and how long a request may wait."""
     for each in after:
         if each["kind"] == "ConfigMap" and "settings.json" in (each.get("data") or {}):
-            return [model["name"] for model in json.loads(each["data"]["settings.json"])["models"]]
+            found: list[dict[str, Any]] = json.loads(each["data"]["settings.json"])["models"]
+            return found
     return []

@@ -22,6 +22,7 @@ _TIMEOUT_S = 60
 _PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 _SCHEMA = re.compile(r"^- (?:at )?'?(?P<path>[^\s':]*)'?: (?P<what>.+)$")
 _CANARY = "canary"
+_FAILED = re.compile(r'^\w+ ".*" failed')
 _WENT_BACK = re.compile(r"^Rollback to (?P<number>\d+)$")
 _TEMPLATE_FAILS = re.compile(r"execution error at \([^)]*\): (?P<what>.+)$")
 
@@ -47,8 +48,8 @@ class Revision:
 
     @property
     def came_up(self) -> bool:
-        """Whether it serves, or served once."""
-        return self.status in ("deployed", "superseded")
+        """Whether it serves, or served once: a failed one too is called superseded, where going back from it failed."""
+        return self.status in ("deployed", "superseded") and not _FAILED.match(self.description)
 
     @property
     def canary(self) -> bool:
@@ -242,7 +243,9 @@ class Helm:
         return done.out
 
     def _begin(self, *words: str, timeout: float, log: Path) -> Process:
-        return Process(self._argv(*words, "--wait", f"--timeout={timeout:.0f}s"), log=log)
+        # What somebody changed by hand becomes again what the release says. Helm 3 does that unasked.
+        force = [] if self._call("version", "--short").out.startswith("v3.") else ["--force-conflicts"]
+        return Process(self._argv(*words, *force, "--wait", f"--timeout={timeout:.0f}s"), log=log)
 
     def _call(self, *words: str) -> Done:
         return call(self._argv(*words), shown=("helm", *words[:2]), timeout=_TIMEOUT_S)

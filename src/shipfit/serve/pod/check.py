@@ -20,7 +20,9 @@ from shipfit.serve.pod import program
 
 _TOKENS = 32
 _PROMPT = "Water boils at"
-_PATIENCE_S = 120.0
+PATIENCE_S = 120.0
+"""Seconds to wait for a replica's next word."""
+
 _SHARE = 0.95
 
 
@@ -39,12 +41,13 @@ class Answer:
     tpot_ms: float
 
 
-def ask(url: str, key: str | None, model: str) -> Answer:
+def ask(url: str, key: str | None, model: str, patience: float = PATIENCE_S) -> Answer:
     """One streamed completion.
 
     Args:
         url: what OpenAI clients take, with ``/v1`` at its end.
         key: the API key, where one is asked for.
+        patience: seconds without a word, after which nothing answers.
 
     Raises:
         EnvironmentFailure: nothing answers there.
@@ -65,7 +68,7 @@ def ask(url: str, key: str | None, model: str) -> Answer:
     begun = time.perf_counter()
     try:
         with httpx.stream(
-            "POST", f"{url}/completions", json=body, headers=headers, timeout=_PATIENCE_S
+            "POST", f"{url}/completions", json=body, headers=headers, timeout=patience
         ) as response:
             if response.status_code != httpx.codes.OK:
                 raise VerdictError(f"{url} answers {response.status_code}: {_reason(response.read())}")
@@ -154,11 +157,16 @@ def main(words: list[str]) -> ExitCode:
     parser.add_argument("--requests", type=int, default=8, help="how many to send")
     parser.add_argument("--ttft-ms", type=float, help="milliseconds promised for the first token")
     parser.add_argument("--tpot-ms", type=float, help="milliseconds promised for each further token")
+    parser.add_argument(
+        "--wake", type=float, help="seconds that a first answer may take, not counted: a replica may have to come"
+    )
     given = parser.parse_args(words)
 
     def work() -> None:
         keys = os.environ.get("OPENAI_API_KEY", "").split()  # as for the router, one a line: any is good
         url = given.url.rstrip("/")
+        if given.wake:
+            ask(url, keys[0] if keys else None, given.model, given.wake + PATIENCE_S)
         answers = [ask(url, keys[0] if keys else None, given.model) for _ in range(given.requests)]
         sys.stdout.write(judge(answers, given.ttft_ms, given.tpot_ms) + "\n")
 

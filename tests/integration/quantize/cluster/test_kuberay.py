@@ -25,6 +25,12 @@ pytestmark = [pytest.mark.integration, needs_cluster, needs("helm")]
 
 QUIET = NoProgress()
 STORE = "s3://shipfit/fleet"
+KEYS = {
+    "AWS_ENDPOINT_URL": "http://store:8333",
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "only-for-tests",
+}
 
 
 @pytest.fixture
@@ -33,17 +39,17 @@ def ray_image(repository: Path) -> Image:
 
 
 @pytest.fixture
-def bucket(space: Namespace, ray_image: Image, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
+def bucket(
+    space: Namespace, ray_image: Image, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[S3Store]:
     """The bucket of a store in the cluster, which the settings here and the pods' Secret name."""
-    described = list(yaml.safe_load_all(Path(__file__).with_name("store.yaml").read_text()))
-    for each in described:
-        if each["kind"] == "Pod":
-            ray_image.put_into(each["spec"])
-    space.apply(described)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store"}, "stringData": KEYS}
+    service, pod = yaml.safe_load_all((repository / "scripts" / "cluster_demo" / "store.yaml").read_text())
+    ray_image.put_into(pod["spec"])
+    space.apply([secret, service, pod])
     space.kubectl("wait", "--for=condition=Ready", "pod/store", "--timeout=60s")
     with space.forwarded("store", 8333) as port:
-        (keys,) = [each["stringData"] for each in described if each["kind"] == "Secret"]
-        for name, value in {**keys, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}.items():
+        for name, value in {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}.items():
             monkeypatch.setenv(name, value)
         yield S3Store("shipfit", client_options={"allow_http": True})
 

@@ -12,7 +12,7 @@ from tests.integration.serve.envoy import Loopback, Router, eventually
 pytestmark = pytest.mark.integration
 
 STABLE, CANARY = "gemma.llm.svc", "gemma-canary.llm.svc"
-REQUESTS = 200
+REQUESTS = 100
 
 
 def routed(loopback: Loopback, canary: str) -> Router:

@@ -94,6 +94,7 @@ def history(*told: str) -> Current:
         (["Install complete", "Upgrade complete", "Rollback to 1"], 3, 2),  # and forth again
         (["Install complete", "Upgrade complete", "Rollback to 1", "Rollback to 2"], 4, 3),
         (["Install complete", "Upgrade complete", "failed", "Rollback to 2"], 4, 1),  # not to itself
+        (["Install complete", 'Upgrade "chat" failed: conflict', "Upgrade complete"], 3, 1),
         (["Install complete", "canary 10%"], 1, 1),  # a canary stands
         (["Install complete", "canary 10%", "Rollback to 1"], 3, None),  # was taken away
         (["Install complete", "canary 10%", "Upgrade complete"], 3, 1),  # was good

@@ -48,12 +48,24 @@ def test_without_a_secret_nobody_is_asked_for_a_key(tmp_path: Path) -> None:
     assert "Bearer" not in to.read_text().replace("Bearer KEY", "")
 
 
+def test_a_canary_and_the_time_to_wait_are_of_a_model(tmp_path: Path) -> None:
+    more = {"canary": {"service": "chat-llama-canary.llm.svc", "percent": 10}, "wait": 600}
+    _, to = run(write(tmp_path, SETTINGS | {"models": [SETTINGS["models"][0] | more]}))
+    clusters = {each["name"] for each in json.loads(to.read_text())["static_resources"]["clusters"]}
+    assert {"chat-llama", "chat-llama-canary", "chat-llama-canary-first", "chat-llama-gate"} <= clusters
+
+
 @pytest.mark.parametrize(
     ("change", "keys", "reason"),
     [
         ({"metrcs": 1}, "k", "metrcs: Extra inputs are not permitted"),
         ({"models": []}, "k", "models: "),
         ({"port": "many"}, "k", "port: "),
+        (
+            {"models": [SETTINGS["models"][0] | {"canary": {"service": "x", "percent": 100}}]},
+            "k",
+            "models.0.canary.percent: ",
+        ),
         ({}, " \n", "api-key: holds no key"),
         ({"keys": "/nowhere/api-key"}, None, "/nowhere/api-key: there is no such file; check router.apiKey"),
     ],

@@ -39,7 +39,7 @@ def judge(seen: Seen, slo: Slo, needed: int) -> Verdict:
 
     Args:
         slo: what the deployment promises.
-        needed: requests without which nothing is said for it.
+        needed: requests without which nothing is said for it, nor of its latencies.
     """
     failures, worse = _failures(seen, slo), _fails_more(seen)
     figures, missing = [failures], list[str]()
@@ -52,7 +52,7 @@ def judge(seen: Seen, slo: Slo, needed: int) -> Verdict:
             continue
         line = f"{text}: {measured:.0f} ms, 95th percentile" + (f" (promised {limit:g})" if limit else "")
         figures.append(line)
-        against += [line] if limit and measured > limit else []
+        against += [line] if limit and measured > limit and seen.canary.total >= needed else []
     if seen.canary.total < needed:
         missing.insert(0, f"it got {seen.canary.total} requests, and {needed} are needed to judge it")
     if against:

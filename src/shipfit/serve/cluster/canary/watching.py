@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shipfit.core.errors import EnvironmentFailure, ShipfitError
@@ -11,7 +12,7 @@ from shipfit.core.progress import Progress
 from shipfit.serve.cluster.address import reached
 from shipfit.serve.cluster.canary.figures import Counters, Seen, Series, of_replica, of_router
 from shipfit.serve.cluster.canary.judge import LEAST, Verdict, hopeless, judge
-from shipfit.serve.cluster.diagnosis import ready
+from shipfit.serve.cluster.diagnosis import ending, ready
 from shipfit.serve.cluster.kubectl import Object
 from shipfit.serve.cluster.rollout import look
 from shipfit.serve.cluster.target import COMPONENT, KIND, Target
@@ -21,6 +22,7 @@ CANARY = f"{MODEL}-canary"
 """What the chart calls the canary of the deployment's model."""
 
 _POLL_S = 5.0
+_TRIES = 3  # to read every router
 _PORTS = {"router": "9902", "replica": "8000"}
 _PATHS = {"router": "/stats/prometheus", "replica": "/metrics"}
 
@@ -67,7 +69,7 @@ def observe(target: Target, window: Window, number: int, progress: Progress) -> 
     """
     slo, needed = target.deployment.slo, window.requests or LEAST
     restarts = _restarts(target)
-    counters = Counters(_read(target, all_routers=True))
+    counters = Counters(_first(target))
     begun = time.monotonic()
     while True:
         time.sleep(max(0.0, min(_POLL_S, begun + window.seconds - time.monotonic())))
@@ -90,9 +92,20 @@ def observe(target: Target, window: Window, number: int, progress: Progress) -> 
         progress.update("; ".join(judge(seen, slo, needed).figures), done)
 
 
+def _first(target: Target) -> dict[Series, float]:
+    """Where counting starts: of a router that is left out, all that it ever counted would be taken for new."""
+    for _ in range(_TRIES - 1):
+        with suppress(EnvironmentFailure):
+            return _read(target, all_routers=True)
+        time.sleep(_POLL_S)
+    return _read(target, all_routers=True)
+
+
 def _read(target: Target, *, all_routers: bool = False) -> dict[Series, float]:
     """How far the counters of the routers and of the canary's replicas are; of those that answer, or of all."""
-    pods = [each for each in look(target).objects if each["kind"] == "Pod" and ready(each)]
+    objects = look(target).objects
+    ends = ending(objects)
+    pods = [each for each in objects if each["kind"] == "Pod" and ready(each) and each not in ends]
     asked = [each for each in pods if _label(each, COMPONENT) == "router" or _label(each, KIND) == CANARY]
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda pod: _of_pod(target, pod, needed=all_routers), asked))
