@@ -22,7 +22,8 @@ def print_release(facts: dict[str, Any]) -> None:
     console.print(_plan(record.get("plan") or {}), markup=False)
     if canary := record.get("canary"):
         console.print(
-            f"canary, {canary['percent']}% of the requests: {canary['weights']}: {_gate(canary)}", markup=False
+            f"canary, {canary['percent']}% of the requests: {canary['weights']}: {_gate(canary)}",
+            markup=False,
         )
     table = Table(box=None)
     for head in ("pod", "state", "node", "restarts", "memory (plan)", "requests", "KV cache"):

@@ -110,10 +110,14 @@ class Service:
             address = f"http://127.0.0.1:{port}/v1/completions"
             return httpx.post(address, json=body, headers=headers, timeout=120).status_code == httpx.codes.OK
 
-    def publish_again(self, monkeypatch: pytest.MonkeyPatch) -> str:
-        """Publish what is served once more, as another artifact: the same bytes, and a channel that points to it."""
+    def reach_store(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the test itself reach the store, as commands do."""
         for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, self.environment[name])
+
+    def publish_again(self, monkeypatch: pytest.MonkeyPatch) -> str:
+        """Publish what is served once more, as another artifact: the same bytes, and a channel that points to it."""
+        self.reach_store(monkeypatch)
         name, _, channel = str(self.deployment.artifact).partition("@")
         store = Store(objects_at(str(self.deployment.store)))
         there = store.manifest(name, store.resolve(name, channel))
@@ -134,7 +138,7 @@ class Service:
         return base64.b64decode(self.namespace.get("secret/api-keys")["data"]["api-key"]).decode()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The demonstration, up; skips where the cluster or the image cannot be had."""
     if "KUBECONFIG" not in os.environ or shutil.which("helm") is None:

@@ -10,7 +10,6 @@ import pytest
 from shipfit.artifacts import open_store
 from shipfit.core.progress import NoProgress
 from tests.e2e.cluster.conftest import RELEASE, Service, wait_until
-from tests.integration.s3 import patched
 
 pytestmark = pytest.mark.e2e
 
@@ -33,7 +32,7 @@ def test_what_is_served_is_what_the_pipeline_published(
     said = service.shipfit("status", service.file, "--json")
     assert said.returncode == 0, said.stderr
     status = json.loads(said.stdout)
-    patched(monkeypatch, service.environment)
+    service.reach_store(monkeypatch)
     with open_store("s3://shipfit", NoProgress()) as store:
         published = store.resolve("gemma-3-270m-gptq-w4a16", "stable")
     assert published == status["record"]["artifact"]["fingerprint"]

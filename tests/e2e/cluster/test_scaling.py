@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -23,35 +24,45 @@ CLIENTS = 12
 
 
 @contextmanager
-def prometheus(folder: Path, address: str, port: int) -> Iterator[str]:
+def prometheus(service: Service, folder: Path, address: str) -> Iterator[str]:
     """A Prometheus of this machine that scrapes the replicas; its URL as pods reach it."""
-    discovery = {
-        "role": "pod",
-        "kubeconfig_file": os.environ["KUBECONFIG"],
-        "namespaces": {"names": [NAMESPACE]},
-        "selectors": [{"role": "pod", "label": "app.kubernetes.io/component=replica"}],
-    }
-    of_pod = "__meta_kubernetes_pod_"
-    scrape = {
-        "job_name": "replicas",
-        "kubernetes_sd_configs": [discovery],
-        "relabel_configs": [
-            {"source_labels": [f"{of_pod}container_port_name"], "regex": "vllm", "action": "keep"},
-            {"source_labels": [f"{of_pod}name"], "target_label": "pod"},
-            {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
-        ],
-    }
+    targets = folder / "targets.json"  # Debian's Prometheus does not ask Kubernetes
+    targets.write_text("[]")
     config = folder / "prometheus.yaml"
-    settings = {"global": {"scrape_interval": "5s", "scrape_timeout": "4s"}, "scrape_configs": [scrape]}
+    discovery = [{"files": [str(targets)], "refresh_interval": "5s"}]
+    settings = {
+        "global": {"scrape_interval": "5s", "scrape_timeout": "4s"},
+        "scrape_configs": [{"job_name": "replicas", "file_sd_configs": discovery}],
+    }
     config.write_text(yaml.safe_dump(settings))
+    (port,) = free_ports(1)
     words = [
         *("prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"),
         f"--web.listen-address={address}:{port}",
     ]
+    stop = threading.Event()
+
+    def follow() -> None:
+        while not stop.wait(3):
+            found = [
+                {
+                    "targets": [f"{each['status']['podIP']}:8000"],
+                    "labels": {"namespace": NAMESPACE, "pod": each["metadata"]["name"]},
+                }
+                for each in service.pods()
+                if each["status"].get("podIP")
+            ]
+            targets.with_suffix(".new").write_text(json.dumps(found))
+            targets.with_suffix(".new").replace(targets)
+
+    following = threading.Thread(target=follow)
     with (folder / "prometheus.log").open("w") as log, subprocess.Popen(words, stderr=log) as running:
+        following.start()
         try:
             yield f"http://{address}:{port}"
         finally:
+            stop.set()
+            following.join()
             running.terminate()
 
 
@@ -87,8 +98,7 @@ def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service
             "have Prometheus (apt-get install prometheus), and KEDA in the cluster; SHIPFIT_TEST_ADDRESS is the address"
             " by which its pods reach this machine"
         )
-    (port,) = free_ports(1)
-    with prometheus(tmp_path, address, port) as url:
+    with prometheus(service, tmp_path, address) as url:
         scaled = {
             "models": {
                 "main": {

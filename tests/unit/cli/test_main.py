@@ -43,7 +43,9 @@ def test_a_mistake_of_our_own_reads_as_no_verdict(
     assert main.run(["gpus"]) == 3
     said = capsys.readouterr().err
     assert "Traceback" in said  # what its report needs
-    assert said.splitlines()[-1] == "shipfit: a mistake of shipfit's own (ZeroDivisionError): please report it"
+    assert (
+        said.splitlines()[-1] == "shipfit: a mistake of shipfit's own (ZeroDivisionError): please report it"
+    )
 
 
 def test_schemas_are_json(capsys) -> None:

@@ -2,5 +2,5 @@
 
 Begin at ``deploy`` (what would change, and doing it), ``status`` and ``address``. kubectl and Helm are the only ways to
 a cluster; what was deployed, and why, is kept in Helm's own release history. Pure are ``values``, ``room``, ``changes``
-and ``diagnosis``. Nothing is imported here.
+and ``diagnosis``. ``canary`` tries a new version on some of the requests. Nothing is imported here.
 """

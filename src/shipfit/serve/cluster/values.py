@@ -1,11 +1,14 @@
-"""From a plan to values of the chart ``llm-serving``: only what the plan or the deployment decides. Pure."""
+"""From a plan to values of the chart ``llm-serving``: only what the plan or the deployment decides."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import yaml
 
 from shipfit import __version__
 from shipfit.core.units import GIB
@@ -167,8 +170,12 @@ def record(
 
 
 def spec_digest(deployment: Deployment) -> str:
-    """A hash of what a deployment says, however it is written."""
-    return hashlib.sha256(deployment.model_dump_json().encode()).hexdigest()
+    """A hash of what a deployment says, and the values that its owner wrote, however they are written."""
+    cluster = deployment.cluster
+    owned = deployment.resolve(cluster.values) if cluster and cluster.values else None
+    values = yaml.safe_load(owned.read_bytes()) if owned and owned.is_file() else None
+    said = deployment.model_dump_json() + json.dumps(values, sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def artifacts_of(record: Values) -> set[Artifact]:

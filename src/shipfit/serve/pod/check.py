@@ -158,7 +158,9 @@ def main(words: list[str]) -> ExitCode:
     parser.add_argument("--ttft-ms", type=float, help="milliseconds promised for the first token")
     parser.add_argument("--tpot-ms", type=float, help="milliseconds promised for each further token")
     parser.add_argument(
-        "--wake", type=float, help="seconds that a first answer may take, not counted: a replica may have to come"
+        "--wake",
+        type=float,
+        help="seconds that a first answer may take, not counted: a replica may have to come",
     )
     given = parser.parse_args(words)
 

@@ -147,5 +147,17 @@ def test_a_spec_is_told_from_another_by_what_it_says(tmp_path: Path) -> None:
     assert one != spec_digest(deployment(tmp_path, replicas=3))
 
 
+def test_a_spec_is_told_from_another_by_its_owners_values(tmp_path: Path) -> None:
+    plain, values = deployment(tmp_path), tmp_path / "values.yaml"
+    assert plain.cluster
+    spec = plain.model_copy(update={"cluster": plain.cluster.model_copy(update={"values": "values.yaml"})})
+    values.write_text("test: {resources: {}}")
+    one = spec_digest(spec)
+    values.write_text("# a remark\ntest:\n  resources: {}\n")
+    assert one == spec_digest(spec)
+    values.write_text("test: {}")
+    assert one != spec_digest(spec)
+
+
 def test_names_of_services_hold_no_dots(tmp_path: Path) -> None:
     assert "llama-3-3" == release_name(deployment(tmp_path))

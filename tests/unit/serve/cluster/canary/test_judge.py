@@ -35,7 +35,11 @@ def seen(failed: int, of: int, stable_failed: int = 0, stable: int = 9000, **p95
         (seen(0, 1000, tpot=51), "bad", ["each further token: 51 ms"]),
         (seen(0, 1000, e2e=99_999), "good", []),  # nobody promised that
         (seen(0, 49), "unknown", ["it got 49 requests, and 50 are needed"]),
-        (seen(0, 49, ttft=501), "unknown", ["it got 49 requests"]),  # its slowest two, of a cold start perhaps
+        (
+            seen(0, 49, ttft=501),
+            "unknown",
+            ["it got 49 requests"],
+        ),  # its slowest two, of a cold start perhaps
         (seen(40, 49), "bad", ["failed: 40 of 49"]),  # too few to praise, enough to blame
         (seen(0, 0, stable=0), "unknown", ["it got 0 requests"]),
         (Seen(Requests(900, 0), Requests(100, 0), {"tpot": 20}), "unknown", ["no first token was measured"]),
