@@ -32,7 +32,7 @@ class Promise(Section):
 
 
 class Slo(Section):
-    """The limits that a load test judges by. Times are in milliseconds; a limit left out is not judged."""
+    """The limits that a load test and a canary are judged by. Times are in milliseconds; one left out is not judged."""
 
     ttft_p95_ms: Positive | None = None
     """Time to first token, 95th percentile, counted from when the request was due."""
