@@ -19,7 +19,7 @@ from tests.e2e.cluster.conftest import RELEASE, Service, wait_until
 pytestmark = pytest.mark.e2e
 
 LEAST, MOST = 200, 1000
-PAUSE_S = 1.2
+PAUSE_S = 1.8  # the processors start replicas meanwhile
 CLIENT = Path(__file__).with_name("load.py")
 
 
