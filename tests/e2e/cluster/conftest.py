@@ -93,12 +93,22 @@ class Service:
             )
         ]
 
-    def wait_ready(self, replicas: int = 2, routers: int = 2, seconds: float = 300) -> None:
-        """Until so many pods are ready, and no other is there."""
+    def wait_available(self, replicas: int = 2, routers: int = 2, seconds: float = 300) -> None:
+        """Until so many pods are available, and no other is there: ready for so long that the routers know of them."""
+        wanted = {"replica": replicas, "router": routers}
 
         def all_there() -> bool:
-            wanted = {"replica": replicas, "router": routers}
-            return all(len(self.pods(kind)) == len(self.ready(kind)) == n for kind, n in wanted.items())
+            found = self.namespace.get("deployments", f"--selector=app.kubernetes.io/instance={RELEASE}")[
+                "items"
+            ]
+            counts = {
+                each["metadata"]["labels"]["app.kubernetes.io/component"]: (
+                    each["status"].get("replicas"),
+                    each["status"].get("availableReplicas"),
+                )
+                for each in found
+            }
+            return counts == {kind: (number, number) for kind, number in wanted.items()}
 
         wait_until(all_there, seconds)
 

@@ -56,19 +56,19 @@ def test_no_request_notices_what_happens_to_its_deployment(
         replica, router = service.ready()[0], service.ready("router")[0]
         space.kubectl("delete", f"pod/{replica}", f"pod/{router}", "--wait=false")
         wait_until(lambda: replica not in service.ready(), 30)
-        service.wait_ready()
+        service.wait_available()
 
         # killed with -9: all but the first process, which nothing inside can kill
         victim = service.ready()[0]
         killed = time.time()
         space.kubectl("exec", victim, "--container=vllm", "--", "sh", "-c", "kill -9 -1")
         wait_until(lambda: victim not in service.ready(), 60)
-        service.wait_ready()
+        service.wait_available()
 
         # a node that is emptied: budgets let one replica and one router go, and no more
         (node,) = {each["spec"]["nodeName"] for each in service.pods()}
         drain(node)
-        service.wait_ready()
+        service.wait_available()
 
         newer = service.changed({"artifact": service.publish_again(monkeypatch)})
         said = service.shipfit("deploy", newer, "--yes")
