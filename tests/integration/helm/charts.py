@@ -65,11 +65,13 @@ def run(*words: str | Path, stdin: str | None = None) -> str:
     return done.stdout
 
 
-def manifests(values: Path, *more: str, program: str = "helm", namespace: str = "llm") -> str:
-    """The chart that a values file belongs to, rendered with it as release ``prod``."""
+def manifests(
+    values: Path, *more: str, program: str = "helm", namespace: str = "llm", chart: Path | None = None
+) -> str:
+    """A chart, by default that which a values file belongs to, rendered with the file as release ``prod``."""
     return run(
         program,
-        *("template", "prod", values.parents[1], "--namespace", namespace, "--values", values),
+        *("template", "prod", chart or values.parents[1], "--namespace", namespace, "--values", values),
         *("--kube-version", KUBERNETES, *more),
     )
 

@@ -78,7 +78,7 @@ def test_the_router_answers_probes_and_has_every_metric_that_the_chart_reads(por
     assert get(ports["metrics"], "/readyz")[0] == 200
     assert get(ports["port"], "/v1/models")[0] == 401
     page = get(ports["metrics"], "/stats/prometheus")[1]
-    text = "".join(file.read_text() for file in (CHART / "files").iterdir())
+    text = "".join(file.read_text() for file in (CHART / "files").glob("*.*"))
     read = set(re.findall(r"envoy_[a-z_]+(?={)", text))
     assert read == {"envoy_cluster_membership_healthy", "envoy_http_downstream_rq_xx"}
     assert {name for name in read if f"\n{name}{{" not in page} == set()

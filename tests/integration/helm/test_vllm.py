@@ -38,7 +38,7 @@ SCRIPT = CHART / "files" / "engine_alive.py"
 
 def vllm_container(values: Path) -> Iterator[dict[str, Any]]:
     """The containers of replicas, and of both kinds of pods where these are groups."""
-    for each in objects(manifests(values)):
+    for each in objects(manifests(values, chart=CHART)):
         if each["kind"] == "Deployment" and not each["metadata"]["name"].endswith("-router"):
             yield each["spec"]["template"]["spec"]["containers"][0]
         if each["kind"] == "LeaderWorkerSet":
@@ -135,7 +135,8 @@ def server(vllm: Environment, tmp_path_factory: pytest.TempPathFactory) -> Itera
     here = {"/run/model/tiny": str(folder / "tiny"), "0.0.0.0": "127.0.0.1", "8000": str(port)}
     words = [here.get(word, word) for word in container["args"]]
     variables = {each["name"]: each["value"] for each in container["env"]}
-    variables |= {"HOME": str(folder), "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+    variables |= {"HOME": str(folder), "PYTHONPATH": str(CHART / "files")}
+    variables |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
     log = folder / "vllm.log"
     with process.Process([vllm.python, *words], env=process.child_environment(variables), log=log) as running:
         found = Server(running.pid, port, folder / "engine_alive.json")
@@ -177,7 +178,7 @@ def test_the_probe_sees_an_engine_that_hangs_while_health_is_200(server: Server)
 
 def test_vllm_has_every_metric_that_the_chart_reads(server: Server) -> None:
     page = server.ask("GET", "/metrics")[1]
-    text = "".join(file.read_text() for file in (CHART / "files").iterdir())
+    text = "".join(file.read_text() for file in (CHART / "files").glob("*.*"))
     text += (CHART / "templates" / "replica-scaledobject.yaml").read_text()
     read = {name.removesuffix("_count") for name in re.findall(r"vllm:[a-z_]+", text)}
     assert len(read) > 10
