@@ -36,17 +36,17 @@ cluster-demo-down: $(VENV)/ready ## remove what cluster-demo left running
 undeploy: $(VENV)/ready ## remove a deployment from its cluster (DEPLOYMENT=FILE; asks, or CONFIRM=yes)
 	@$(BIN)/shipfit down $(DEPLOYMENT) $(if $(filter yes,$(CONFIRM)),--yes)
 
-test: $(VENV)/ready ## all tests
-	$(BIN)/pytest
+test: $(VENV)/ready ## all tests but those of cluster-test
+	$(BIN)/pytest --ignore=tests/e2e/cluster
 
 coverage: $(VENV)/ready ## all tests, and which lines they reach
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest --ignore=tests/e2e/cluster --cov --cov-report=term
 
 unit: $(VENV)/ready ## the tests that need seconds: no servers, no engines, no network
 	$(BIN)/pytest -q tests/unit
 
 integration: $(VENV)/ready ## the tests on real servers and engines
-	$(BIN)/pytest tests/integration tests/e2e
+	$(BIN)/pytest --ignore=tests/e2e/cluster tests/integration tests/e2e
 
 cluster-test: $(VENV)/ready ## the loop in a cluster, under load, with failures and scaled (KUBECONFIG, IMAGE_LOAD as for cluster-demo)
 	$(BIN)/pytest tests/e2e/cluster
