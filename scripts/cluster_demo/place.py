@@ -110,8 +110,6 @@ class Place:
 
     def noted(self, name: str) -> str:
         """What an earlier run noted at the namespace; empty where none did."""
-        if not self.exists:
-            return ""
         annotations = self.target.kubectl.items(f"namespace/{self.namespace}")[0]["metadata"].get(
             "annotations", {}
         )

@@ -22,7 +22,7 @@ from shipfit.artifacts import ManifestDraft, Store
 from shipfit.artifacts.address import objects_at
 from shipfit.core.progress import NoProgress
 from shipfit.spec import Deployment, load
-from tests.integration.helm.charts import free_ports
+from tests.integration.helm.charts import free_ports, merged
 from tests.integration.kubernetes import Namespace
 
 REPOSITORY = Path(__file__).parents[3]
@@ -198,13 +198,3 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not so after {seconds:.0f} s"
         time.sleep(1)
-
-
-def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Values as Helm merges two files of them."""
-    both = {
-        key: merged(below[key], above[key])
-        for key in below.keys() & above.keys()
-        if isinstance(below[key], dict) and isinstance(above[key], dict)
-    }
-    return {**below, **above, **both}

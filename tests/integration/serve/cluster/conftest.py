@@ -27,6 +27,7 @@ from shipfit.artifacts import (
 from shipfit.artifacts.address import objects_at
 from shipfit.core.progress import NoProgress
 from shipfit.spec import Deployment, load
+from tests.integration.helm.charts import merged
 from tests.integration.kubernetes import Namespace, namespace
 from tests.integration.s3 import store_in
 
@@ -119,7 +120,7 @@ class Site:
         here = {"nodeSelector": {"shipfit-test": self.namespace.name}}
         owners = {"models": {"main": {"placement": here}}, "router": {"placement": here, "replicas": 1}}
         file = self.folder / "values.yaml"
-        file.write_text(yaml.safe_dump(_merged(owners, values or {})))
+        file.write_text(yaml.safe_dump(merged(owners, values or {})))
         document = {
             "apiVersion": "shipfit/v1",
             "kind": "Deployment",
@@ -186,12 +187,3 @@ def kubectl(*words: str, stdin: str | None = None) -> bool:
 
 def _resource(key: str) -> str:
     return "gpu" if key == "gpu" else f"mig-{key.removeprefix('mig_').replace('_', '.')}"
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _merged(below[key], above[key])
-        for key in below.keys() & above.keys()
-        if isinstance(below[key], dict)
-    }
-    return {**below, **above, **both}
