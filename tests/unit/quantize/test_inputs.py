@@ -19,19 +19,7 @@ from shipfit.quantize.engines import engine_of
 from shipfit.quantize.inputs import Inputs, determining, resolve
 from shipfit.spec import Pipeline, Precision, Recipe, load
 from shipfit.spec.pipeline import Tasks
-
-CONFIG = {
-    "architectures": ["LlamaForCausalLM"],
-    "model_type": "llama",
-    "num_hidden_layers": 2,
-    "hidden_size": 64,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 128,
-    "vocab_size": 320,
-    "max_position_embeddings": 128,
-    "torch_dtype": "bfloat16",
-}
+from tests.unit.quantize.tiny_llama import CONFIG
 
 
 @pytest.fixture

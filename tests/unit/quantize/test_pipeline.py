@@ -14,6 +14,7 @@ from shipfit.core.progress import NoProgress
 from shipfit.quantize.inputs import resolve
 from shipfit.quantize.pipeline import _rolled_back_from, run_pipeline
 from shipfit.spec import Pipeline, load
+from tests.unit.quantize.tiny_llama import CONFIG
 
 OLD, NEW = "0" * 64, "1" * 64
 
@@ -48,20 +49,6 @@ def test_a_source_that_is_not_there_names_the_line_of_the_pipeline(repository: P
     file.write_text(text)
     with pytest.raises(InputError, match=r"wrong\.yaml:6: source: .*gemma-4"):
         resolve(load(file, Pipeline), NoProgress())
-
-
-CONFIG = {
-    "architectures": ["LlamaForCausalLM"],
-    "model_type": "llama",
-    "num_hidden_layers": 2,
-    "hidden_size": 64,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 128,
-    "vocab_size": 320,
-    "max_position_embeddings": 128,
-    "torch_dtype": "bfloat16",
-}
 
 
 @pytest.fixture
