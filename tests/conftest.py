@@ -17,6 +17,21 @@ settings.load_profile("shipfit")
 
 REPOSITORY = Path(__file__).parents[1]
 
+ORDER = ("unit", "integration", "e2e")
+OF_A_CLUSTER = {"cluster", "helm"}
+"""Folders whose tests mostly wait: for pods, for time-outs, for a model to start."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick ones first; and two lanes for `make test`, since engines would be in each other's way."""
+    below = {item: item.path.relative_to(REPOSITORY / "tests").parts for item in items}
+    items.sort(key=lambda item: ORDER.index(below[item][0]))
+    for item in items:
+        if below[item][0] != "unit":  # they go wherever there is room
+            lane = "cluster" if OF_A_CLUSTER & set(below[item]) else "engines"
+            item.add_marker(pytest.mark.xdist_group(lane))
+
 
 @pytest.fixture
 def repository() -> Path:

@@ -16,6 +16,7 @@ import yaml
 from shipfit.artifacts.address import objects_at
 from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.serve.cluster.address import reached
+from shipfit.serve.cluster.check import KUBERAY, api_groups
 from shipfit.serve.cluster.target import Target, target_of
 from shipfit.spec import Deployment, load
 
@@ -53,8 +54,7 @@ class Place:
         Raises:
             EnvironmentFailure: it does not, or is out of reach.
         """
-        definitions = self.target.kubectl.run("get", "customresourcedefinitions", "--output=name")
-        if "rayjobs.ray.io" not in definitions:
+        if KUBERAY not in api_groups(self.target.kubectl):
             raise EnvironmentFailure(
                 "the cluster has no KubeRay operator",
                 hint="`helm install kuberay-operator kuberay-operator"

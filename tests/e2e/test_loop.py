@@ -13,7 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from shipfit.artifacts import open_store
+from shipfit.core.progress import NoProgress
+
 pytestmark = pytest.mark.e2e
+
+NAME = "gemma-3-270m-gptq-w4a16"
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +75,20 @@ def interrupt(home: Path, moment: str) -> None:
     nothing_left(home)
 
 
-def test_an_interrupted_loop_goes_on_to_its_end(home: Path) -> None:
+def is_published_whole(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHIPFIT_STATE_DIR", str(home / "state"))
+    monkeypatch.setenv("SHIPFIT_DATA_DIR", str(home / "data"))
+    with open_store(None, NoProgress()) as store:
+        manifest = store.manifest(NAME, store.resolve(NAME, "stable"))
+    assert manifest
+    assert manifest.gate.passed
+    assert manifest.total_bytes < manifest.source_bytes
+    assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= {
+        file.path for file in manifest.files
+    }
+
+
+def test_an_interrupted_loop_goes_on_to_its_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(home, "layer model.layers.1.")  # in the engine's worker
     interrupt(home, "replica-0: ")  # while vLLM starts
     with start_demo(home) as process:
@@ -89,3 +107,4 @@ def test_an_interrupted_loop_goes_on_to_its_end(home: Path) -> None:
     }
     assert "<html" in page.read_text()
     nothing_left(home)
+    is_published_whole(home, monkeypatch)

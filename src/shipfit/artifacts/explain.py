@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
-from shipfit.core.errors import EnvironmentFailure, ShipfitError
+from shipfit.core.errors import EnvironmentFailure, ShipfitError, missing_certificates
 
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|specified bucket does not exist|InvalidBucketName")
 _NO_CREDENTIALS = re.compile(
@@ -59,6 +59,8 @@ def explained(label: str, doing: str, log: Path | None = None) -> Iterator[None]
 
 def _explain(error: Exception, label: str, doing: str, log: Path | None) -> ShipfitError | None:
     text = str(error).partition("Debug source")[0]
+    if without := missing_certificates(error, label):
+        return without
     if _NO_BUCKET.search(text):
         return EnvironmentFailure(
             f"{label}: there is no such bucket", hint="make it, or name another", log=log

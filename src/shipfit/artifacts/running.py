@@ -13,6 +13,7 @@ import psutil
 from obstore.store import S3Store
 
 from shipfit.artifacts import weed
+from shipfit.artifacts.explain import explained
 from shipfit.artifacts.objects import PATIENT_CLIENT, PATIENT_RETRY, QUICK_CLIENT, QUICK_RETRY, Objects
 from shipfit.core.paths import data_dir, state_dir, write_atomically
 
@@ -106,9 +107,13 @@ def forget() -> None:
 
 
 def objects(ports: dict[str, int]) -> Objects:
-    """The objects of the store on these ports."""
+    """The objects of the store on these ports.
+
+    Raises:
+        EnvironmentFailure: this machine lacks what a client needs.
+    """
     key = weed.credentials(folder())
-    with _without_settings():
+    with _without_settings(), explained(LABEL, "opening the store"):
         quick, patient = (
             S3Store(
                 weed.BUCKET,

@@ -124,3 +124,22 @@ def from_os_error(error: OSError, doing: str) -> ShipfitError:
             f"permission denied while {doing}{path}", hint="check the owner and mode of that path"
         )
     return EnvironmentFailure(f"{error.strerror or error} while {doing}{path}")
+
+
+def missing_certificates(error: Exception, what: str) -> EnvironmentFailure | None:
+    """The line for a machine without CA certificates; None where that is not what is wrong.
+
+    obstore's client then says "builder error" alone, also for an address of plain HTTP: it reads them as it is made,
+    from SSL_CERT_FILE and SSL_CERT_DIR where either is set, else from where the system has them (observed with obstore
+    0.12.1; rustls-native-certs does it, docs.rs/rustls-native-certs).
+
+    Args:
+        error: what obstore raised.
+        what: what was to be reached.
+    """
+    if "No CA certificates were loaded" not in str(error):
+        return None
+    return EnvironmentFailure(
+        f"{what}: there are no CA certificates on this machine, and no store is reached without them",
+        hint="install the package ca-certificates, or set SSL_CERT_FILE to a file that holds some",
+    )

@@ -6,7 +6,13 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
-from shipfit.core.errors import EnvironmentFailure, InputError, ShipfitError, from_os_error
+from shipfit.core.errors import (
+    EnvironmentFailure,
+    InputError,
+    ShipfitError,
+    from_os_error,
+    missing_certificates,
+)
 
 TIMEOUT_S = 5
 """Seconds to wait for an answer before saying that there is none."""
@@ -189,6 +195,8 @@ def _open(url: str) -> Any:
             return from_url(url)
         return from_url(url, client_options=limits, retry_config=retries)
     except (BaseError, ValueError) as error:
+        if without := missing_certificates(error, f"model {url}"):
+            raise without from error
         raise InputError(
             f"model {url} is no address of an object store: {str(error).splitlines()[0][:200]}",
             hint="write s3://bucket/path, gs://bucket/path or az://container/path",

@@ -54,7 +54,7 @@ class Layout:
 
     Attributes:
         precision: its name.
-        group: weights of a row that share a scale: 0 none, -1 the whole row.
+        group: weights of a row that share a scale: -1 the whole row; 0 the whole matrix, where there is a scale.
         block_rows: rows that share it too.
         symmetric: whether there are no zero points.
         act_order: whether inputs were reordered by activation.

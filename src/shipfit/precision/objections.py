@@ -47,12 +47,13 @@ def objections(
 
 
 def _against_layout(kernel: Kernel, layout: Layout) -> Iterator[str]:
-    group, what = layout.group, layout.precision
+    group = layout.group
     if kernel.groups is not None and group not in kernel.groups:
-        sizes = ", ".join(str(size) for size in kernel.groups if size > 0) or "whole rows"
-        yield f"{kernel.name} takes groups of {sizes}, and {what} has {_said(group)}"
+        sizes = ", ".join(str(size) for size in kernel.groups if size > 0)
+        taken = f"groups of {sizes}" if sizes else _said(-1)
+        yield f"{kernel.name} takes {taken}, and the weights have {_said(group)}"
     if kernel.even and group > 0 and group % 2:
-        yield f"{kernel.name} takes groups of an even size, and {what} has {_said(group)}"
+        yield f"{kernel.name} takes groups of an even size, and the weights have {_said(group)}"
     if kernel.symmetric and not layout.symmetric:
         yield f"{kernel.name} takes no zero points, and the weights have them"
     if layout.act_order and group > 0 and kernel.order == "no":
@@ -84,4 +85,6 @@ def _against_shape(kernel: Kernel, layout: Layout, matrix: Matrix) -> Iterator[s
 
 
 def _said(group: int) -> str:
-    return f"groups of {group}" if group > 0 else "whole rows"
+    if group > 0:
+        return f"groups of {group}"
+    return "a scale a row" if group else "one scale a matrix"

@@ -82,6 +82,8 @@ class Made(Section):
 
     calibrates: bool | dict[str, JsonValue] = True
     """Whether it needs calibration text; or settings, any one of which asks for it."""
+    one_scale: dict[str, JsonValue] = Field(default={})
+    """Settings, any one of which gives a whole matrix of weights one scale."""
     settings: dict[str, Setting] = Field(default={})
     """Settings of a recipe that it obeys; any other is refused."""
     costs: Costs = Costs()
@@ -169,9 +171,12 @@ class Engine:
     def calibrates(self) -> bool:
         """Whether the recipe needs calibration text."""
         needs = self.made.calibrates
-        if isinstance(needs, dict):
-            return any(self.recipe[setting] == value for setting, value in needs.items())
-        return needs
+        return self._has_any(needs) if isinstance(needs, dict) else needs
+
+    @property
+    def one_scale(self) -> bool:
+        """Whether the recipe gives a whole matrix of weights one scale."""
+        return self._has_any(self.made.one_scale)
 
     @property
     def lock_sha256(self) -> str:
@@ -183,6 +188,9 @@ class Engine:
         """Digest of the scripts that make an artifact."""
         own, inside = (sorted(folder.glob("*.py")) for folder in (self.worker.parent, INSIDE))
         return digest_of([*own, LAUNCHER, *inside])
+
+    def _has_any(self, settings: dict[str, JsonValue]) -> bool:
+        return any(self.recipe[setting] == value for setting, value in settings.items())
 
 
 @cache

@@ -94,7 +94,7 @@ class Inputs:
             EnvironmentFailure: it cannot be fetched, or the disk is full.
         """
         with blame(self.pipeline, "source"):
-            return models.folder(self.pipeline.source, _base(self.pipeline), self.revision, progress)
+            return models.folder(self.pipeline.source, self.pipeline.folder, self.revision, progress)
 
 
 def resolve(pipeline: Pipeline, progress: Progress) -> Inputs:
@@ -114,12 +114,12 @@ def resolve(pipeline: Pipeline, progress: Progress) -> Inputs:
                 hint="name dataset, samples and tokens",
             )
     with blame(pipeline, "source"):
-        facts = load_facts(pipeline.source, _base(pipeline))
+        facts = load_facts(pipeline.source, pipeline.folder)
     for recipe, engine in zip(pipeline.all_recipes, engines, strict=True):
         require_possible(pipeline, recipe, engine, facts)
     calibration, held_out = read_datasets(pipeline, progress)
     with blame(pipeline, "source"):
-        revision = models.revision(pipeline.source, _base(pipeline), progress)
+        revision = models.revision(pipeline.source, pipeline.folder, progress)
     return Inputs(
         pipeline=pipeline,
         facts=facts,
@@ -152,7 +152,3 @@ def determining(pipeline: Pipeline, revision: str, engine: Engine, calibration: 
     if engine.calibrates:
         determining["calibration"] = {"dataset": calibration.digest, **sampling(pipeline.calibration)}
     return determining
-
-
-def _base(pipeline: Pipeline) -> Path | None:
-    return pipeline.path.parent if pipeline.path else None

@@ -220,10 +220,9 @@ class Maker:
 
     def _sources(self, text: Dataset | None) -> dict[Path, Origin | None]:
         pipeline = self.inputs.pipeline
-        base = pipeline.path.parent if pipeline.path else None
         files = [each.path for each in text.documents] if text else []
         return {
-            self.source: model(pipeline.source, base, self.inputs.revision),
+            self.source: model(pipeline.source, pipeline.folder, self.inputs.revision),
             **dict.fromkeys(files),
         }
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from shipfit.core.errors import InputError
 from shipfit.core.units import GIB
-from shipfit.environments import embedded
 from shipfit.hardware import CPU, gpu
 from shipfit.precision import compute_format, scheme
 from shipfit.sizing import Plan
@@ -35,8 +34,6 @@ _ALWAYS = {
     "VLLM_HOST_IP": "127.0.0.1",  # where the processes of a replica talk to each other; else this machine's address
     "PYTHONSAFEPATH": "1",  # not the folder it runs in
 }
-_CHART_FILES = ("helm", "llm-serving", "files")
-"""Where the middleware lies that a replica loads, here and in a cluster."""
 _DTYPES = {Precision.BF16: "bfloat16", Precision.FP16: "float16"}
 
 
@@ -79,14 +76,13 @@ def replica_commands(
     """
     flags = _local(served) | plan_flags(plan, str(served.path), quantized=served.quantized)
     words = words_of(flags)
-    always = {**_ALWAYS, "PYTHONPATH": str(embedded(*_CHART_FILES))}
     places = (
         _cpu_places(len(sockets), plan.cores or 1, cores)
         if plan.gpu == CPU
         else _cuda_places(len(sockets), plan.gpus)
     )
     return [
-        ReplicaCommand(["-m", MODULE, *words, "--uds", socket], {**always, **place})
+        ReplicaCommand(["-m", MODULE, *words, "--uds", socket], {**_ALWAYS, **place})
         for socket, place in zip(sockets, places, strict=True)
     ]
 
@@ -151,10 +147,10 @@ def _precision(plan: Plan, weights: str) -> dict[str, str]:
 def _fp8(name: str) -> str:
     """How vLLM makes FP8 of 16-bit weights: with a scale a row, as artifacts have, where the kernel multiplies in FP8.
 
-    Where it widens weights to 16 bits (Marlin), and on a processor, vLLM makes one scale a tensor only
-    (vllm/model_executor/layers/quantization/online/fp8.py, Fp8PtpcOnlineLinearMethod).
+    Where it widens weights to 16 bits (Marlin), vLLM makes one scale a tensor only; on a processor it cannot make
+    that one (vllm/model_executor/layers/quantization/online/fp8.py, Fp8PtpcOnlineLinearMethod; kernels.yaml).
     """
-    rows = name != CPU and compute_format(scheme(Precision.FP8_W8A8), gpu(name)) == "fp8"
+    rows = name == CPU or compute_format(scheme(Precision.FP8_W8A8), gpu(name)) == "fp8"
     return "fp8_per_channel" if rows else "fp8_per_tensor"
 
 

@@ -5,6 +5,7 @@
     status.json     what runs, written by the supervisor whenever it changes
     api-key         what clients send; made once, kept over restarts (mode 0600)
     router.json     Envoy's configuration, with the key (mode 0600)
+    modules/        what replicas import besides vLLM
     *.sock          where replicas and Envoy's administration listen
     logs/           one file a process
 """
@@ -133,6 +134,11 @@ class Folder:
     def logs(self) -> Path:
         """Where each process has its log."""
         return self.path / "logs"
+
+    @property
+    def modules(self) -> Path:
+        """What replicas import besides vLLM."""
+        return self.path / "modules"
 
     @property
     def router_config(self) -> Path:

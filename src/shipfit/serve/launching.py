@@ -14,7 +14,7 @@ from shipfit.artifacts import Manifest, open_store
 from shipfit.core.errors import InputError
 from shipfit.core.paths import write_atomically
 from shipfit.core.progress import Progress
-from shipfit.environments import Accelerator, Environment, ensure, pinned_version
+from shipfit.environments import Accelerator, Environment, embedded, ensure, pinned_version
 from shipfit.serve import router
 from shipfit.serve.arguments import Served, replica_commands
 from shipfit.serve.folder import ROUTER, ChildLaunch, Folder, Launch
@@ -50,7 +50,7 @@ def prepare(deployment: Deployment, plan: Plan, folder: Folder, progress: Progre
     served = Served(model.path, deployment.model_name, _is_quantized(model.path), template)
     vllm = _vllm(plan, progress)
     envoy = ensure("envoy", progress=progress)
-    replicas = _replicas(plan, served, vllm)
+    replicas = _replicas(plan, served, vllm, _middleware(folder))
     routed = router.RoutedModel(deployment.model_name, [replica.socket for replica in replicas])
     settings = router.RouterSettings(deployment.router.port, [folder.api_key()], [routed])
     write_atomically(folder.router_config, router.render(settings), mode=0o600)
@@ -71,8 +71,7 @@ def prepare(deployment: Deployment, plan: Plan, folder: Folder, progress: Progre
 def _model(deployment: Deployment, plan: Plan, progress: Progress) -> _Model:
     reference = deployment.artifact_reference
     if reference is None:
-        base = deployment.path.parent if deployment.path else None
-        snapshot = models.snapshot(deployment.model, base, progress)
+        snapshot = models.snapshot(deployment.model, deployment.folder, progress)
         return _Model(snapshot.path, snapshot.revision)
     signed_by = signer(deployment)
     with open_store(deployment.store, progress) as store:
@@ -142,7 +141,15 @@ def _vllm(plan: Plan, progress: Progress) -> Environment:
     return ensure("vllm-cuda", Accelerator.CUDA, progress)
 
 
-def _replicas(plan: Plan, served: Served, vllm: Environment) -> list[ChildLaunch]:
+def _middleware(folder: Folder) -> Path:
+    """The folder that replicas import shipfit's own module from: a copy, since Python leaves bytecode beside it."""
+    file = embedded("helm", "llm-serving", "files", "first_token.py")
+    folder.modules.mkdir(exist_ok=True)
+    write_atomically(folder.modules / file.name, file.read_bytes())
+    return folder.modules
+
+
+def _replicas(plan: Plan, served: Served, vllm: Environment, modules: Path) -> list[ChildLaunch]:
     names = [f"replica-{number}" for number in range(plan.replicas)]
     sockets = [f"{name}.sock" for name in names]
     commands = replica_commands(plan, served, sockets, sorted(os.sched_getaffinity(0)))
@@ -150,7 +157,7 @@ def _replicas(plan: Plan, served: Served, vllm: Environment) -> list[ChildLaunch
         ChildLaunch(
             name=name,
             argv=[str(vllm.python), *command.words],
-            env=command.env,
+            env={**command.env, "PYTHONPATH": str(modules)},
             socket=address,
             health="/health",
         )

@@ -26,9 +26,8 @@ def plan_deployment(
         EnvironmentFailure: the hub or the store that the model lies in is out of reach.
         VerdictError: nothing at hand holds the promise.
     """
-    base = deployment.path.parent if deployment.path else None
     with blame(deployment, "model"):
-        facts = load_facts(deployment.model, base)
+        facts = load_facts(deployment.model, deployment.folder)
     with blame(deployment, "promise", "context"):
         _require_context(deployment, facts)
     if pools is None:

@@ -52,13 +52,17 @@ class Document(Section):
 
     @property
     def path(self) -> Path | None:
-        """The file it was read from."""
+        """The file it was read from, as it was named: a link stays one, such as those of a mounted ConfigMap."""
         return self._path
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that paths in the file are seen from: where the file itself lies, not a link to it."""
+        return self._path.resolve().parent if self._path else None
 
     def resolve(self, relative: str) -> Path:
         """A path that the file names, seen from the file's own folder."""
-        base = self._path.parent if self._path else Path()
-        return (base / Path(relative).expanduser()).resolve()
+        return ((self.folder or Path()) / Path(relative).expanduser()).resolve()
 
 
 def _attribute_docstrings(cls: type) -> dict[str, str]:

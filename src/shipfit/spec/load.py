@@ -45,7 +45,7 @@ def load(path: Path, kind: type[D]) -> D:
         document = kind.model_validate(values)
     except ValidationError as error:
         raise _explain(path, node, kind, error) from None
-    document._path = path.resolve()  # noqa: SLF001 - set once, by the reader
+    document._path = path.absolute()  # noqa: SLF001 - set once, by the reader
     return document
 
 

@@ -8,8 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from shipfit.core.progress import NoProgress
 from shipfit.spec import Deployment, load
 from tests.integration.helm.charts import free_ports, merged
 from tests.integration.kubernetes import Namespace
+from tests.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[3]
 NAMESPACE = "shipfit-e2e"
@@ -110,7 +110,7 @@ class Service:
             }
             return counts == {kind: (number, number) for kind, number in wanted.items()}
 
-        wait_until(all_there, seconds)
+        eventually(all_there, seconds, every=1)
 
     def answers(self) -> bool:
         """Whether a completion comes through the router."""
@@ -125,22 +125,20 @@ class Service:
         for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, self.environment[name])
 
-    def publish_again(self, monkeypatch: pytest.MonkeyPatch) -> str:
-        """Publish what is served once more, as another artifact: the same bytes, and a channel that points to it."""
+    def publish_again(self, monkeypatch: pytest.MonkeyPatch, channel: str) -> str:
+        """Publish what is served once more, as another artifact: the same bytes, and the channel that points to it."""
         self.reach_store(monkeypatch)
-        name, _, channel = str(self.deployment.artifact).partition("@")
+        name, _, served = str(self.deployment.artifact).partition("@")
         store = Store(objects_at(str(self.deployment.store)))
-        there = store.manifest(name, store.resolve(name, channel))
+        there = store.manifest(name, store.resolve(name, served))
         assert there
         fields = {field: getattr(there, field) for field in ManifestDraft.model_fields}
-        draft = ManifestDraft(
-            **fields | {"fingerprint": hashlib.sha256(there.fingerprint.encode()).hexdigest()}
-        )
-        bytes_of = self.folder / "again"
+        another = hashlib.sha256(f"{there.fingerprint} {channel}".encode()).hexdigest()
+        bytes_of = self.folder / "files"
         store.fetch(there, bytes_of, NoProgress())
-        store.publish(bytes_of, draft, NoProgress())
-        store.promote(name, "again", draft.fingerprint)
-        return f"{name}@again"
+        store.publish(bytes_of, ManifestDraft(**fields | {"fingerprint": another}), NoProgress())
+        store.promote(name, channel, another)
+        return f"{name}@{channel}"
 
     @property
     def key(self) -> str:
@@ -190,11 +188,3 @@ def demo(service: Service, seconds: float, *words: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    """Look until something is so; fails where it never is."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds:.0f} s"
-        time.sleep(1)

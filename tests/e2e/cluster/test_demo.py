@@ -9,7 +9,8 @@ import pytest
 
 from shipfit.artifacts import open_store
 from shipfit.core.progress import NoProgress
-from tests.e2e.cluster.conftest import RELEASE, Service, wait_until
+from tests.e2e.cluster.conftest import RELEASE, Service
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -21,7 +22,7 @@ def test_the_next_run_of_the_schedule_says_unchanged_and_starts_no_ray_cluster(s
     before = space.kubectl("get", "rayjobs,rayclusters", "--output=name").split()
     name = f"again-{int(time.time())}"
     space.kubectl("create", "job", f"--from=cronjob/{CRONJOB}", name)
-    wait_until(lambda: bool(space.get(f"job/{name}")["status"].get("succeeded")), 120)
+    eventually(lambda: bool(space.get(f"job/{name}")["status"].get("succeeded")), 120, every=1)
     assert "unchanged" in space.kubectl("logs", f"job/{name}")
     assert set(space.kubectl("get", "rayjobs,rayclusters", "--output=name").split()) <= set(before)
 

@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from obstore.store import S3Store
 
+from shipfit.artifacts import open_store
+from shipfit.core.progress import NoProgress
 from tests.e2e.cluster.conftest import Service
 
 pytestmark = pytest.mark.e2e
@@ -45,6 +48,26 @@ def serving(service: Service) -> tuple[list[str], str]:
     return sorted(service.ready()), artifact
 
 
+@contextmanager
+def nothing_changes(service: Service) -> Iterator[None]:
+    """What serves before the block serves while it runs, and is all that there is after it."""
+    before = serving(service)
+    with asking(service):
+        yield
+    assert before == serving(service)
+    again = service.shipfit("deploy", service.file, "--dry-run")
+    assert "nothing changes" in again.stdout
+
+
+def objects_of(service: Service, artifact: str) -> tuple[S3Store, list[str]]:
+    """The bucket, and the keys of what lies there of an artifact."""
+    name, _, channel = artifact.partition("@")
+    with open_store(service.deployment.store, NoProgress()) as store:
+        fingerprint = store.resolve(name, channel)
+    bucket = S3Store("shipfit", client_options={"allow_http": True})
+    return bucket, [each["path"] for each in bucket.list(f"{name}/artifacts/{fingerprint}/").collect()]
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -68,13 +91,41 @@ def serving(service: Service) -> tuple[list[str], str]:
 def test_a_rollout_that_fails_leaves_what_served(
     service: Service, values: dict[str, Any], said: list[str]
 ) -> None:
-    before = serving(service)
-    with asking(service):
+    with nothing_changes(service):
         done = service.shipfit("deploy", service.changed(values=values), "--yes")
     assert done.returncode == 1, done.stderr
     last = done.stderr.splitlines()[-1]
     assert all(word in last for word in said), last
     assert "serves as before" in last
-    assert before == serving(service)
-    again = service.shipfit("deploy", service.file, "--dry-run")
-    assert "nothing changes" in again.stdout
+
+
+def test_an_artifact_with_other_bytes_than_its_manifest_says_is_never_loaded(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = service.publish_again(monkeypatch, "damaged")
+    bucket, files = objects_of(service, damaged)
+    (weights,) = [key for key in files if key.endswith("/model.safetensors")]
+    content = bytearray(bucket.get(weights).bytes())
+    content[-1] ^= 1
+    bucket.put(weights, bytes(content))
+    with nothing_changes(service):
+        done = service.shipfit("deploy", service.changed({"artifact": damaged}), "--yes")
+    assert done.returncode == 1, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert "model.safetensors" in last
+    assert "serves as before" in last
+
+
+def test_an_artifact_that_failed_its_gate_is_refused_before_anything_is_changed(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = service.publish_again(monkeypatch, "failed")
+    bucket, files = objects_of(service, failed)
+    (key,) = [key for key in files if key.endswith("/manifest.json")]
+    manifest = json.loads(bytes(bucket.get(key).bytes()))
+    manifest["gate"]["passed"] = False
+    bucket.put(key, json.dumps(manifest).encode())
+    with nothing_changes(service):
+        done = service.shipfit("deploy", service.changed({"artifact": failed}), "--yes")
+    assert done.returncode == 3, done.stderr
+    assert "its gate did not pass" in done.stderr.splitlines()[-1]

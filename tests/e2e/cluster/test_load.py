@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.cluster.conftest import RELEASE, Service, wait_until
+from tests.e2e.cluster.conftest import RELEASE, Service
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -38,11 +39,11 @@ def load(service: Service) -> Iterator[list[dict[str, Any]]]:
     )
     space.apply([yaml.safe_load(described)])
     results: list[dict[str, Any]] = []
-    wait_until(lambda: space.get("pod/load")["status"]["phase"] == "Running", 60)
+    eventually(lambda: space.get("pod/load")["status"]["phase"] == "Running", 60, every=1)
     yield results
-    wait_until(lambda: len(space.kubectl("logs", "pod/load").splitlines()) >= LEAST, LEAST * PAUSE_S)
+    eventually(lambda: len(space.kubectl("logs", "pod/load").splitlines()) >= LEAST, LEAST * PAUSE_S, every=1)
     space.kubectl("exec", "load", "--", "touch", "/tmp/stop")  # noqa: S108 - the pod's own
-    wait_until(lambda: space.get("pod/load")["status"]["phase"] == "Succeeded", 150)
+    eventually(lambda: space.get("pod/load")["status"]["phase"] == "Succeeded", 150, every=1)
     results += [json.loads(line) for line in space.kubectl("logs", "pod/load").splitlines()]
     space.kubectl("delete", "pod/load", "configmap/load", "--wait=false")
 
@@ -55,14 +56,14 @@ def test_no_request_notices_what_happens_to_its_deployment(
         # a replica that is told to end finishes what it has begun; a router too
         replica, router = service.ready()[0], service.ready("router")[0]
         space.kubectl("delete", f"pod/{replica}", f"pod/{router}", "--wait=false")
-        wait_until(lambda: replica not in service.ready(), 30)
+        eventually(lambda: replica not in service.ready(), 30, every=1)
         service.wait_available()
 
         # killed with -9: all but the first process, which nothing inside can kill
         victim = service.ready()[0]
         killed = time.time()
         space.kubectl("exec", victim, "--container=vllm", "--", "sh", "-c", "kill -9 -1")
-        wait_until(lambda: victim not in service.ready(), 60)
+        eventually(lambda: victim not in service.ready(), 60, every=1)
         service.wait_available()
 
         # a node that is emptied: budgets let one replica and one router go, and no more
@@ -70,7 +71,7 @@ def test_no_request_notices_what_happens_to_its_deployment(
         drain(node)
         service.wait_available()
 
-        newer = service.changed({"artifact": service.publish_again(monkeypatch)})
+        newer = service.changed({"artifact": service.publish_again(monkeypatch, "newer")})
         said = service.shipfit("deploy", newer, "--yes")
         assert said.returncode == 0, said.stderr
     assert LEAST <= len(results) < MOST

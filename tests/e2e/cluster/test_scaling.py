@@ -15,8 +15,9 @@ import httpx
 import pytest
 import yaml
 
-from tests.e2e.cluster.conftest import NAMESPACE, RELEASE, Service, wait_until
+from tests.e2e.cluster.conftest import NAMESPACE, RELEASE, Service
 from tests.integration.helm.charts import free_ports
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -91,6 +92,12 @@ def clients(service: Service, stop: threading.Event) -> Iterator[list[int]]:
                 each.join()
 
 
+def served(service: Service) -> str:
+    """The artifact that the release says it serves."""
+    said = service.shipfit("status", service.file, "--json")
+    return str(json.loads(said.stdout)["record"]["artifact"]["fingerprint"])
+
+
 def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service, tmp_path: Path) -> None:
     address = os.environ.get("SHIPFIT_TEST_ADDRESS")
     if not address or shutil.which("prometheus") is None:
@@ -98,6 +105,7 @@ def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service
             "have Prometheus (apt-get install prometheus), and KEDA in the cluster; SHIPFIT_TEST_ADDRESS is the address"
             " by which its pods reach this machine"
         )
+    before = served(service)
     with prometheus(service, tmp_path, address) as url:
         scaled = {
             "models": {
@@ -115,12 +123,14 @@ def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service
         }
         said = service.shipfit("deploy", service.changed(values=scaled), "--yes")
         assert said.returncode == 0, said.stderr
-        wait_until(lambda: len(service.ready()) == 1, 300)  # nobody asks: one does
+        eventually(lambda: len(service.ready()) == 1, 300, every=1)  # nobody asks: one does
         stop = threading.Event()
         with clients(service, stop) as answers:
-            wait_until(lambda: len(service.ready()) == 3, 400)
+            eventually(lambda: len(service.ready()) == 3, 400, every=1)
             stop.set()
         assert set(answers) == {httpx.codes.OK}
-        wait_until(lambda: len(service.ready()) == 1, 300)
-    back = service.shipfit("deploy", service.file, "--yes")
+        eventually(lambda: len(service.ready()) == 1, 300, every=1)
+    back = service.shipfit("rollback", service.file, "--yes")
     assert back.returncode == 0, back.stderr
+    assert before == served(service)
+    assert len(service.ready()) == 2

@@ -16,6 +16,7 @@ from shipfit.artifacts import ManifestDraft, open_store, running, weed
 from shipfit.artifacts.objects import Objects
 from shipfit.core.errors import EnvironmentFailure
 from shipfit.core.progress import NoProgress
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -37,13 +38,6 @@ def _objects() -> Objects:
     return running.objects(_now().ports)
 
 
-def _wait_until(true: Callable[[], bool], seconds: float = 3) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def _is_down() -> bool:
     found = running.read()
     return found is None or not (found.keeper.process() or found.server.process())
@@ -59,7 +53,7 @@ def test_users_share_it_and_the_last_one_ends_it_even_by_sigkill(own_store: Path
         time.sleep(2)
         assert first.alive  # the other still uses it
         other.kill()
-    _wait_until(
+    eventually(
         lambda: _is_down() and not any(path.exists() for path in weed.leftovers(own_store, first.ports))
     )
 
@@ -75,7 +69,7 @@ def test_two_that_start_at_once_get_one_store(own_store: Path) -> None:
         for user in users:
             with user:
                 user.kill()
-    _wait_until(_is_down)
+    eventually(_is_down)
 
 
 @pytest.mark.parametrize("victim", ["server", "keeper"])
@@ -87,7 +81,7 @@ def test_what_was_committed_survives_a_killed_process(
         store.promote("demo", "stable", manifest.fingerprint)
         before = _now()
         os.kill(getattr(before, victim).pid, signal.SIGKILL)
-        _wait_until(lambda: not (before.keeper.process() or before.server.process()))
+        eventually(lambda: not (before.keeper.process() or before.server.process()))
         with pytest.raises(EnvironmentFailure, match="the embedded store: the store cannot be reached"):
             store.names()
     with open_store(None, QUIET) as store:

@@ -10,8 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import httpx
 
 from shipfit.environments import ensure
 from shipfit.serve.router import Canary, RoutedModel, RouterSettings, Service, render
+from tests.waiting import eventually
 
 KEY = "sk-one"
 
@@ -169,14 +169,6 @@ def on_loopback(folder: Path) -> Iterator[Loopback]:
     """Servers and routers of one test; Envoy works in ``folder``."""
     with ExitStack() as stack:
         yield Loopback(folder, stack)
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 15) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come about"
-        time.sleep(0.05)
 
 
 def free_port() -> int:

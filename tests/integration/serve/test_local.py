@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
@@ -24,6 +24,7 @@ from shipfit.serve.measured import measured_memory
 from shipfit.serve.pod import check
 from shipfit.serve.sessions import Session
 from shipfit.spec import Deployment, load
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -55,13 +56,6 @@ def write(folder: Path, model: Path, *, name: str = "tiny", port: int, replicas:
         """)
     )
     return file
-
-
-def wait_until(what: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, status("tiny")
-        time.sleep(0.1)
 
 
 def pids() -> dict[str, int]:
@@ -208,17 +202,17 @@ def test_a_killed_replica_loses_no_request_and_comes_back(client: openai.OpenAI)
         time.sleep(0.3)
         os.kill(first.pid, signal.SIGKILL)
         assert ["length"] * 24 == [answer.result() for answer in answers]
-    wait_until(lambda: not session.members(), 10)
-    wait_until(lambda: status("tiny").state == "degraded", 10)
-    wait_until(lambda: status("tiny").state == "ready", 90)
+    eventually(lambda: not session.members(), 10)
+    eventually(lambda: status("tiny").state == "degraded", 10)
+    eventually(lambda: status("tiny").state == "ready", 90)
     assert [0, 1, 0] == [each.restarts for each in status("tiny").processes]
 
 
 def test_a_killed_router_comes_back(client: openai.OpenAI) -> None:
     os.kill(pids()["router"], signal.SIGKILL)
-    wait_until(lambda: status("tiny").processes[0].restarts == 1, 10)
-    wait_until(lambda: status("tiny").state == "ready", 10)
-    wait_until(lambda: "tiny" == client.models.list().data[0].id, 5)
+    eventually(lambda: status("tiny").processes[0].restarts == 1, 10)
+    eventually(lambda: status("tiny").state == "ready", 10)
+    eventually(lambda: "tiny" == client.models.list().data[0].id, 5)
 
 
 def test_a_killed_supervisor_takes_everything_along(served: Running) -> None:
@@ -226,7 +220,7 @@ def test_a_killed_supervisor_takes_everything_along(served: Running) -> None:
     sessions = [Session.of(pid) for pid in pids().values()]
     assert now.supervisor is not None
     os.kill(now.supervisor, signal.SIGKILL)
-    wait_until(lambda: status("tiny").state == "died", 5)
+    eventually(lambda: status("tiny").state == "died", 5)
     assert running("tiny") is None
     down("tiny", NoProgress())
     assert [] == [process for session in sessions if session for process in session.members()]

@@ -3,9 +3,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import certifi
 import pytest
 
-from shipfit.artifacts import open_store
+from shipfit.artifacts import open_store, running
+from shipfit.artifacts.address import objects_at
 from shipfit.artifacts.explain import shown_url
 from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.progress import NoProgress
@@ -45,3 +47,37 @@ def test_a_store_that_is_down_is_one_line_soon(monkeypatch: pytest.MonkeyPatch) 
     )
     assert str(caught.value).startswith(expected)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("endpoint", ["https://127.0.0.1:9", "http://127.0.0.1:9"])
+@pytest.mark.parametrize("file", ["nowhere", "empty"])
+def test_a_machine_without_ca_certificates_is_told_what_to_install(
+    endpoint: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").touch()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / file))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(EnvironmentFailure) as caught, open_store("s3://bucket/prefix", NoProgress()):
+        pass
+    assert str(caught.value).startswith("s3://bucket/prefix: there are no CA certificates on this machine")
+    assert (
+        caught.value.hint
+        == "install the package ca-certificates, or set SSL_CERT_FILE to a file that holds some"
+    )
+
+
+def test_nor_is_the_embedded_store_reached_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It speaks plain HTTP, and obstore's client wants certificates all the same."""
+    monkeypatch.setenv("SHIPFIT_DATA_DIR", str(tmp_path))
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    with pytest.raises(EnvironmentFailure, match="embedded store: there are no CA certificates"):
+        running.objects({"s3": 9})
+
+
+def test_certificates_in_ssl_cert_file_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the hint says: the client is made where the system's own cannot be found."""
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
+    objects_at("s3://bucket/prefix")

@@ -53,3 +53,12 @@ def test_nothing_goes_out_in_the_clear_unless_the_address_says_so(
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint.replace("http:", "https:"))
     with pytest.raises(EnvironmentFailure, match=r"s3://bucket/model/config\.json cannot be read: "):
         StoreFiles("s3://bucket/model").whole("config.json")
+
+
+def test_a_machine_without_ca_certificates_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    with pytest.raises(EnvironmentFailure, match="model s3://bucket/model: there are no CA certificates"):
+        StoreFiles("s3://bucket/model")

@@ -213,6 +213,16 @@ def test_a_processor(precision: str, processor: Gpu, matrix: Matrix, expected: s
     assert expected in (choice.reason or choice.kernel.name)  # type: ignore[union-attr]
 
 
+def test_a_processor_takes_fp8_with_a_scale_a_row_alone() -> None:
+    by_matrix = replace(scheme("fp8-w8a8").layout, group=0)
+    assert choose(by_matrix, gpu("H100"), None, QKV).kernel
+    for processor in (PLAIN, AMX):
+        assert (
+            choose(by_matrix, processor, None, QKV).reason
+            == "PyTorch scaled_mm takes a scale a row, and the weights have one scale a matrix"
+        )
+
+
 @pytest.mark.parametrize(
     ("name", "served"), [("T4", False), ("A100", True), ("H100", True), ("MI250", False)]
 )

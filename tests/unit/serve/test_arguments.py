@@ -77,7 +77,7 @@ def test_what_vllm_decides_by_itself_is_not_passed(plan: Plan) -> None:
         (Precision.BNB_NF4, "--quantization bitsandbytes"),
         (Precision.BF16, "--dtype bfloat16"),
         (Precision.FP16, "--dtype float16"),
-        (Precision.FP8_W8A8, "--quantization fp8_per_tensor"),
+        (Precision.FP8_W8A8, "--quantization fp8_per_channel"),
     ],
 )
 def test_what_vllm_makes_of_16_bit_weights(plan: Plan, precision: Precision, words: str) -> None:

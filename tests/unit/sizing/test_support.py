@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shipfit.core.errors import InputError
 from shipfit.hardware import gpu, gpus
-from shipfit.models import ModelFacts, Quantization, load_facts
+from shipfit.models import Format, ModelFacts, Quantization, load_facts
 from shipfit.precision import scheme, schemes
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.support import notes, refusals
@@ -118,6 +118,17 @@ def test_a_quantized_checkpoint_is_served_as_it_is() -> None:
     assert refusals(facts, gpu("H100"), scheme("fp8-w8a8"), Settings()) == []
     assert refusals(facts, gpu("H100"), scheme("bf16"), Settings()) == [
         "the checkpoint is quantized already (fp8-w8a8) and cannot be served in bf16"
+    ]
+
+
+def test_an_fp8_checkpoint_with_one_scale_a_matrix_is_not_served_on_a_processor() -> None:
+    facts = load_facts(LLAMA)
+    stored = Format(8, scale_bytes=4)
+    weights = tuple(replace(each, format=stored) if each.quantized else each for each in facts.weights)
+    facts = replace(facts, quantization=Quantization("fp8", "fp8-w8a8"), weights=weights)
+    assert refusals(facts, gpu("H100"), scheme("fp8-w8a8"), Settings()) == []
+    assert refusals(facts, gpu("cpu"), scheme("fp8-w8a8"), Settings()) == [
+        "PyTorch scaled_mm takes a scale a row, and the weights have one scale a matrix"
     ]
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shipfit.core.errors import InputError
-from shipfit.spec import Deployment, Pipeline, PriceList, blame, load
+from shipfit.spec import Deployment, Pipeline, PriceList, blame, load, locate
 from shipfit.spec.base import Document
 
 DEPLOYMENT = """\
@@ -56,6 +56,18 @@ def test_a_spec_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert ("demo", 1, None) == (spec.model_name, spec.hardware[0].count, spec.precision)
     assert spec.path == tmp_path / "spec.yaml"
     assert spec.resolve("a/../b.jinja") == tmp_path / "b.jinja"
+
+
+def test_a_mounted_config_map_is_named_as_it_was_given(tmp_path: Path) -> None:
+    """Kubernetes mounts a file as a link to one in a dated folder, which changes with the ConfigMap."""
+    dated = tmp_path / "..2026_11_27_11_21_21.1"
+    dated.mkdir()
+    written(dated, DEPLOYMENT)
+    (tmp_path / "..data").symlink_to(dated.name)
+    (tmp_path / "spec.yaml").symlink_to("..data/spec.yaml")
+    spec = load(tmp_path / "spec.yaml", Deployment)
+    assert locate(spec, "promise") == f"{tmp_path}/spec.yaml:7"
+    assert spec.resolve("b.jinja") == dated / "b.jinja"
 
 
 @pytest.mark.parametrize(

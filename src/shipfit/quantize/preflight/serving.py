@@ -71,7 +71,7 @@ def layout_of(engine: Engine) -> Layout:
     recipe, usual = engine.recipe, scheme(engine.recipe["precision"]).layout
     return replace(
         usual,
-        group=recipe.get("group_size", usual.group),
+        group=0 if engine.one_scale else recipe.get("group_size", usual.group),
         symmetric=recipe.get("symmetric", usual.symmetric),
         act_order=engine.declared.reorders and recipe.get("act_order", False),
         method=engine.declared.method,

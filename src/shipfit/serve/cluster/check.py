@@ -14,12 +14,14 @@ from shipfit.serve.cluster.kubectl import Kubectl
 from shipfit.serve.cluster.preflight import LEAST_VERSION
 from shipfit.serve.cluster.survey import server_version
 
+KUBERAY = "ray.io/v1"
+"""The group of the API that RayJobs are in: there where KubeRay is installed."""
 _OPTIONAL = {
     "monitoring.coreos.com/v1": ("Prometheus operator", "monitoring.podMonitor and monitoring.rules"),
     "keda.sh/v1alpha1": ("KEDA", "autoscaling"),
     "leaderworkerset.x-k8s.io/v1": ("LeaderWorkerSet", "replicas that span machines"),
     "gateway.networking.k8s.io/v1": ("Gateway API", "httpRoute"),
-    "ray.io/v1": ("KubeRay", "pipelines as RayJobs"),
+    KUBERAY: ("KubeRay", "pipelines as RayJobs"),
 }
 """Groups of the API by version: whose they are, and what needs them."""
 
@@ -38,6 +40,16 @@ def check_cluster(context: str | None) -> list[Check]:
     if not reached.ok:
         return [*checks, reached]
     return [*checks, reached, _asked("GPUs", lambda: _gpus(kubectl)), *_groups(kubectl)]
+
+
+def api_groups(kubectl: Kubectl) -> set[str]:
+    """The groups of a cluster's API, each with its version: ``ray.io/v1``.
+
+    Raises:
+        EnvironmentFailure: the cluster is out of reach.
+    """
+    groups = json.loads(kubectl.run("get", "--raw", "/apis"))["groups"]
+    return {version["groupVersion"] for group in groups for version in group["versions"]}
 
 
 def _program(name: str) -> Check:
@@ -79,8 +91,7 @@ def _known(label: str) -> bool:
 
 
 def _groups(kubectl: Kubectl) -> Iterator[Check]:
-    groups = json.loads(kubectl.run("get", "--raw", "/apis"))["groups"]
-    there = {version["groupVersion"] for group in groups for version in group["versions"]}
+    there = api_groups(kubectl)
     for group, (name, needs) in _OPTIONAL.items():
         ok = group in there
         advice = "" if ok else f"{needs} need it"

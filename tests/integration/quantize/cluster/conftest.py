@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from shipfit.environments import Accelerator
 from shipfit.quantize.cluster import common
 from shipfit.quantize.stages import Needs, Stage
 from tests.integration.kubernetes import Namespace, namespace
+from tests.waiting import eventually
 
 RAY = str(Path(sys.executable).with_name("ray"))
 WORKER = Path(__file__).with_name("stage_worker.py")
@@ -138,7 +138,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     subprocess.run([RAY, "get-auth-token", "--generate"], check=True, capture_output=True)
     try:
         made.start_head()
-        wait_until(lambda: answers(made.url))
+        eventually(lambda: answers(made.url))
         yield made
     finally:
         made.stop()
@@ -168,13 +168,6 @@ def answers(url: str) -> bool:
         return httpx.get(f"{url}/api/version", timeout=2).status_code < 500
     except httpx.HTTPError:
         return False
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come about"
-        time.sleep(0.1)
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .conftest import Nodes, wait_until
+from tests.waiting import eventually
+
+from .conftest import Nodes
 
 pytestmark = pytest.mark.integration
 
@@ -136,4 +138,4 @@ def test_an_interrupted_job_leaves_nothing(
     assert 130 == run.returncode
     assert error_lines(errors) == ["shipfit: interrupted; the same command goes on from here"]
     assert not driver.is_running()
-    wait_until(lambda: not any(each.is_running() for each in engines), 10)
+    eventually(lambda: not any(each.is_running() for each in engines), 10)

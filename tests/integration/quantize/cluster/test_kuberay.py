@@ -18,8 +18,7 @@ from shipfit.core.progress import NoProgress
 from shipfit.environments import ensure
 from tests.integration.helm.charts import REQUANTIZATION, needs, run
 from tests.integration.kubernetes import Image, Namespace, image, needs_cluster
-
-from .conftest import wait_until
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.integration, needs_cluster, needs("helm")]
 
@@ -192,10 +191,10 @@ def test_a_run_publishes_and_the_next_one_finds_nothing_to_do(
     assert finished(space, "third") == "PodFailurePolicy"
     assert "shipfit: the gate failed" in space.kubectl("logs", "job/third")
     assert [rayjob["metadata"]["uid"]] == [each["metadata"]["uid"] for each in space.get("rayjobs")["items"]]
-    wait_until(lambda: not space.get("rayclusters")["items"] and not ray_pods(space))
+    eventually(lambda: not space.get("rayclusters")["items"] and not ray_pods(space))
 
     space.kubectl("delete", "job/first")
-    wait_until(lambda: not space.get("rayjobs")["items"])
+    eventually(lambda: not space.get("rayjobs")["items"])
 
     space.kubectl("label", "namespace", space.name, "pod-security.kubernetes.io/enforce=restricted")
     for pod in (decided, *nodes.values()):

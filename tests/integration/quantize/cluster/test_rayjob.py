@@ -17,8 +17,9 @@ from shipfit.core.errors import EnvironmentFailure
 from shipfit.quantize.cluster import kubernetes, rayjob
 from tests.integration.helm.charts import REQUANTIZATION, manifests, needs, objects, scenario
 from tests.integration.kubernetes import Namespace, needs_cluster
+from tests.waiting import eventually
 
-from .conftest import Heard, wait_until
+from .conftest import Heard
 
 pytestmark = [pytest.mark.integration, needs_cluster, needs("helm")]
 
@@ -76,9 +77,9 @@ def test_what_runs_is_followed_by_whoever_wants_the_same(space: Namespace, accou
     heard = [Heard(), Heard()]
     with ThreadPoolExecutor() as pool:
         first = pool.submit(rayjob.by_rayjob(file, heard[0]), ["a"])
-        wait_until(lambda: "it is Suspended" in heard[0].said)
+        eventually(lambda: "it is Suspended" in heard[0].said)
         second = pool.submit(rayjob.by_rayjob(file, heard[1]), ["a"])
-        wait_until(lambda: "it runs already: following it" in heard[1].said)
+        eventually(lambda: "it runs already: following it" in heard[1].said)
         (name,) = found(space)
         space.kubectl("delete", f"rayjob/{name}")
         for each in (first, second):

@@ -16,8 +16,9 @@ from shipfit.core.worker import WorkerError
 from shipfit.quantize.cluster import cluster_at
 from shipfit.quantize.cluster.transfer import InStore
 from shipfit.quantize.stages import Needs, Stage
+from tests.waiting import eventually
 
-from .conftest import Heard, Nodes, wait_until
+from .conftest import Heard, Nodes
 
 pytestmark = pytest.mark.integration
 
@@ -56,18 +57,18 @@ def test_stages_wait_for_room_and_outlive_a_lost_node(
     with cluster_at("auto", heard) as cluster, ThreadPoolExecutor() as pool:
         stage = make_stage({"started": str(started), "hold": str(hold), "output": str(output)}, output=output)
         future = pool.submit(cluster.run, stage, heard)
-        wait_until(
+        eventually(
             lambda: any(text.startswith("waiting for 1 CPU; the largest node has") for text in heard.said)
         )
         first = nodes.add()
-        wait_until(lambda: pids(started))
+        eventually(lambda: pids(started))
 
         (engine,) = pids(started)
         (output / "of the first try").touch()
         nodes.add()
         nodes.kill_raylet(first)
-        wait_until(lambda: not psutil.pid_exists(engine))
-        wait_until(lambda: len(pids(started)) == 2)
+        eventually(lambda: not psutil.pid_exists(engine))
+        eventually(lambda: len(pids(started)) == 2)
         assert any("try 2 of 4" in text for text in heard.said)
         hold.unlink()
         assert pids(started)[1] == future.result(60)["pid"]
@@ -79,11 +80,11 @@ def test_stages_wait_for_room_and_outlive_a_lost_node(
 
         hold.touch()
         cancelled = pool.submit(cluster.run, make_stage({"started": str(started), "hold": str(hold)}), heard)
-        wait_until(lambda: len(pids(started)) == 5)
+        eventually(lambda: len(pids(started)) == 5)
         cluster.cancel()
         with pytest.raises(KeyboardInterrupt):
             cancelled.result(30)
-        wait_until(lambda: not psutil.pid_exists(pids(started)[4]), 5)
+        eventually(lambda: not psutil.pid_exists(pids(started)[4]), 5)
 
 
 def test_what_a_node_lacks_is_brought_there(

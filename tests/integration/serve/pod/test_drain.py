@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.integration.serve.envoy import Loopback, Router, eventually, free_port
+from tests.integration.serve.envoy import Loopback, Router, free_port
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

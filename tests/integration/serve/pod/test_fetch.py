@@ -19,7 +19,8 @@ from shipfit.core.progress import NoProgress
 from shipfit.serve.pod import fetch
 from tests.integration.artifacts.crashing import draft
 from tests.integration.s3 import store_in
-from tests.integration.serve.envoy import eventually, free_port
+from tests.integration.serve.envoy import free_port
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

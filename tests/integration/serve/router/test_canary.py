@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from tests.integration.serve.envoy import Loopback, Router, eventually
+from tests.integration.serve.envoy import Loopback, Router
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from shipfit.serve.router.clusters import DNS_REFRESH_S
-from tests.integration.serve.envoy import Loopback, Router, eventually
+from tests.integration.serve.envoy import Loopback, Router
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

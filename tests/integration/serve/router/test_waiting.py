@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from shipfit.serve.router.clusters import DNS_REFRESH_S, LIMIT
-from tests.integration.serve.envoy import KEY, Loopback, Router, eventually
+from tests.integration.serve.envoy import KEY, Loopback, Router
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

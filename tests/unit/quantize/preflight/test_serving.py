@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shipfit.environments import Accelerator
-from shipfit.models import ModelFacts, load_facts
+from shipfit.models import Format, ModelFacts, load_facts
 from shipfit.quantize.engines import Engine, engines
 from shipfit.quantize.preflight.serving import (
     artifact_facts,
@@ -76,6 +76,18 @@ def test_groups_and_zero_points_are_the_recipes() -> None:
     more = total(artifact_facts(facts, other)) - total(artifact_facts(facts, usual))
     inside = sum(each.parameters for each in facts.weights if each.quantized)
     assert more == inside / 32 * 2.5 - inside / 128 * 2  # scales of 16 bits, zero points of 4
+
+
+def test_scales_of_activations_from_the_calibration_bring_one_scale_for_a_whole_matrix() -> None:
+    """llm-compressor's preset; as vLLM loads it, a processor has no operation for that."""
+    facts = load_facts(LLAMA)
+    for scales, group in (("dynamic", -1), ("static", 0)):
+        made = engine("llm-compressor", "fp8-w8a8", activation_scales=scales)
+        assert layout_of(made).group == group
+        formats = {each.format for each in artifact_facts(facts, made).weights if each.quantized}
+        assert formats == {Format(8, group=group, scale_bytes=4)}  # as it is read from the files
+        assert objection(made, "H100") is None
+    assert "takes a scale a row, and the weights have one scale a matrix" in str(objection(made, "cpu"))
 
 
 def test_a_layer_that_is_ignored_stays_in_16_bits() -> None:
