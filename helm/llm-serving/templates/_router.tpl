@@ -9,7 +9,10 @@
 {{- $_ := set $it "canary" (dict "service" $service "percent" .percent) }}
 {{- end }}
 {{- $model := mergeOverwrite (deepCopy $.Values.modelDefaults) $entry }}
+{{- /* A replica that is ready may be unknown for as long as names are kept (CoreDNS: 5 s), and a health check takes. */}}
+{{- $_ := set $it "wait" 10 }}
 {{- if include "llm-serving.model.wakes" $model }}
+{{- $_ := set $it "wakes" true }}
 {{- $_ := set $it "wait" (include "llm-serving.model.progressSeconds" (dict "root" $ "model" $model) | int64) }}
 {{- end }}
 {{- $models = append $models $it }}

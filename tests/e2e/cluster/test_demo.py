@@ -12,7 +12,7 @@ from shipfit.core.progress import NoProgress
 from tests.e2e.cluster.conftest import RELEASE, Service
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 CRONJOB = "requantization-gemma-3-270m"
 

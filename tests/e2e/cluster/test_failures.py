@@ -15,7 +15,7 @@ from shipfit.artifacts import open_store
 from shipfit.core.progress import NoProgress
 from tests.e2e.cluster.conftest import Service
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 LITTLE = {"limits": {"memory": "700Mi"}, "requests": {"memory": "700Mi"}}
 

@@ -17,7 +17,7 @@ import yaml
 from tests.e2e.cluster.conftest import RELEASE, Service
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 LEAST, MOST = 200, 1000
 PAUSE_S = 1.8  # the processors start replicas meanwhile

@@ -19,9 +19,10 @@ from tests.e2e.cluster.conftest import NAMESPACE, RELEASE, Service
 from tests.integration.helm.charts import free_ports
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
-CLIENTS = 12
+CLIENTS = 16  # several times what a replica takes at once
+LULL_S = 120
 
 
 @contextmanager
@@ -114,7 +115,7 @@ def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service
                         "min": 1,
                         "max": 3,
                         "waitingRequests": 2,
-                        "lullSeconds": 0,
+                        "lullSeconds": LULL_S,
                         "prometheus": url,
                     }
                 }
@@ -126,10 +127,11 @@ def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service
         eventually(lambda: len(service.ready()) == 1, 300, every=1)  # nobody asks: one does
         stop = threading.Event()
         with clients(service, stop) as answers:
-            eventually(lambda: len(service.ready()) == 3, 400, every=1)
-            stop.set()
+            eventually(lambda: len(service.pods()) == 3, 200, every=1)
+            stop.set()  # the processors are for those that start now
         assert set(answers) == {httpx.codes.OK}
-        eventually(lambda: len(service.ready()) == 1, 300, every=1)
+        eventually(lambda: len(service.ready()) == 3, LULL_S, every=1)
+        eventually(lambda: len(service.ready()) == 1, LULL_S + 180, every=1)
     back = service.shipfit("rollback", service.file, "--yes")
     assert back.returncode == 0, back.stderr
     assert before == served(service)

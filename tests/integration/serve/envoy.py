@@ -135,15 +135,16 @@ class Loopback:
         assert "listening\n" == process.stdout.readline()
         return Upstream(address, process)
 
-    def router(self, *models: str, canary: int = 0, wait_s: int = 0) -> Router:
+    def router(self, *models: str, canary: int = 0, wait_s: int = 0, wakes: bool = False) -> Router:
         """A router of the models named, each found by the name ``<model>.llm.svc``.
 
         Args:
             canary: percent of each model's requests that go to ``<model>-canary.llm.svc``.
-            wait_s: how long a request waits for a first replica.
+            wait_s: how long a request waits where no replica is known.
+            wakes: whether a request is what makes the first one come.
         """
         port, admin, metrics = free_port(), free_port(), free_port()
-        routed = [self._model(name, canary, wait_s) for name in models]
+        routed = [self._model(name, canary, wait_s, wakes) for name in models]
         settings = RouterSettings(port, [KEY, "sk-two"], routed, admin=admin, metrics_port=metrics)
         config = json.loads(render(settings)) | {"typed_dns_resolver_config": _resolver(self.names.port)}
         (self._folder / "envoy.json").write_text(json.dumps(config))
@@ -159,9 +160,9 @@ class Loopback:
         eventually(lambda: router.status("readyz") == 200)
         return router
 
-    def _model(self, name: str, canary: int, wait_s: int) -> RoutedModel:
+    def _model(self, name: str, canary: int, wait_s: int, wakes: bool) -> RoutedModel:
         of_canary = Canary(Service(f"{name}-canary.llm.svc", self._port), canary) if canary else None
-        return RoutedModel(name, Service(f"{name}.llm.svc", self._port), of_canary, wait_s)
+        return RoutedModel(name, Service(f"{name}.llm.svc", self._port), of_canary, wait_s, wakes)
 
 
 @contextmanager

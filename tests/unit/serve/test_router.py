@@ -29,7 +29,7 @@ WAKING: dict[str, Any] = json.loads(
         RouterSettings(
             8080,
             [],
-            [RoutedModel("llama", Service("chat-main.llm.svc", 8000), CANARY, 600)],
+            [RoutedModel("llama", Service("chat-main.llm.svc", 8000), CANARY, 600, wakes=True)],
             metrics_port=9902,
         )
     )

@@ -38,7 +38,8 @@ class ModelSettings(Section):
         service: a headless Service that names its replicas.
         port: theirs, and of the canary's.
         canary: of a new version, where there is one.
-        wait: seconds that a request waits for a first replica.
+        wait: seconds that a request waits where no replica is known.
+        wakes: whether a request is what makes the first one come.
     """
 
     name: str = Field(min_length=1)
@@ -46,12 +47,13 @@ class ModelSettings(Section):
     port: int
     canary: CanarySettings | None = None
     wait: int = Field(default=0, ge=0)
+    wakes: bool = False
 
     def routed(self) -> RoutedModel:
         """As the router knows it."""
         given = self.canary
         canary = Canary(Service(given.service, self.port), given.percent) if given else None
-        return RoutedModel(self.name, Service(self.service, self.port), canary, self.wait)
+        return RoutedModel(self.name, Service(self.service, self.port), canary, self.wait, self.wakes)
 
 
 class Settings(Section):

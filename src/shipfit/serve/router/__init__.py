@@ -16,9 +16,11 @@ to another. Answers are never buffered or timed.
 A canary gets its share of a model's requests, and hurts nobody where it can be helped: what it drops or fails (500,
 503) before the first byte goes to the present version, and all of it where the canary is down.
 
-Where a model may have no replica, a request waits until there is one: it goes through a listener inside this Envoy,
-which says that none is there, and is asked again each second; after ``wait_s`` the answer is 503. A client that gives
-up ends that. /health is about the router alone then, or nobody would ever ask.
+Where no replica is known, a request can wait until one is: it goes through a listener inside this Envoy, which says
+that none is there, and is asked again each second; after ``wait_s`` the answer is 503. A client that gives up ends
+that. A single replica too is unknown for a moment where the cluster's DNS leaves it out. Of a model that a request
+wakes, the router reads the names and lists them as of several, and /health is about the router alone, or nobody would
+ever ask.
 
 On the port for metrics, GET /stats/prometheus passes on Envoy's statistics, GET /livez is 200 while it answers at all,
 and GET /readyz until it is told to drain.
@@ -52,15 +54,15 @@ def render(settings: RouterSettings) -> str:
     admin = clusters.loopback(settings.admin)
     if "pipe" in admin:
         admin["pipe"]["mode"] = 0o600
-    waking = [model for model in settings.models if model.wait_s]
+    waited = [model for model in settings.models if model.wait_s]
     config = {
-        **({"bootstrap_extensions": [listeners.INSIDE]} if waking else {}),
+        **({"bootstrap_extensions": [listeners.INSIDE]} if waited else {}),
         "admin": {"address": admin},
         "static_resources": {
             "listeners": [
                 listeners.public(settings),
                 *([listeners.metrics(settings, port)] if port else []),
-                *(listeners.gate(model) for model in waking),
+                *(listeners.gate(model) for model in waited),
             ],
             "clusters": [
                 *(each for model in settings.models for each in clusters.of_model(model)),

@@ -21,7 +21,7 @@ _UNLIMITED = dict.fromkeys(("max_connections", "max_pending_requests", "max_requ
 def of_model(model: RoutedModel) -> list[dict[str, Any]]:
     """All that a model needs: its replicas, its canary's, and the place where requests wait."""
     # Who is compared is counted replica by replica, tries that are repeated elsewhere included.
-    found = [_replicas(model.cluster, model.replicas, counted=bool(model.canary), wakes=bool(model.wait_s))]
+    found = [_replicas(model.cluster, model.replicas, counted=bool(model.canary), wakes=model.wakes)]
     if model.canary:
         canary = model.canary.replicas
         found.append(_replicas(canary.cluster, canary, counted=True))

@@ -65,7 +65,7 @@ def metrics(settings: RouterSettings, port: int) -> dict[str, Any]:
 
 
 def gate(model: RoutedModel) -> dict[str, Any]:
-    """Inside this Envoy, before the replicas of a model that may have none: it says so in a way that is asked again."""
+    """Inside this Envoy, before the replicas of a model: where it has none, it says so in a way that is asked again."""
     return _listener(
         model.gate,
         {"internal_listener": {}},

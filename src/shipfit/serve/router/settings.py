@@ -47,14 +47,15 @@ class RoutedModel:
         name: the ``model`` of a request.
         replicas: their Unix sockets, seen from the folder that Envoy runs in, or the name they are found by.
         canary: those of a new version beside them.
-        wait_s: seconds that a request waits where there is no replica, as after a scale-down to none; 0: it is
-            refused.
+        wait_s: seconds that a request waits where no replica is known; 0: it is refused.
+        wakes: whether a request is what makes the first replica come.
     """
 
     name: str
     replicas: Sequence[str] | Service
     canary: Canary | None = None
     wait_s: int = 0
+    wakes: bool = False
 
     @property
     def cluster(self) -> str:
@@ -90,4 +91,4 @@ class RouterSettings:
     @property
     def by_name(self) -> bool:
         """Whether the router itself reads which model a request names: a wrong name, or the list, wakes no model."""
-        return len(self.models) > 1 or any(model.wait_s for model in self.models)
+        return len(self.models) > 1 or any(model.wakes for model in self.models)

@@ -1,4 +1,4 @@
-"""A model that may have no replica: its requests wait for the first one."""
+"""A model without a replica, for a moment or until a request wakes it: its requests wait."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def asked(router: Router, pool: ThreadPoolExecutor, count: int) -> list[Future[h
 
 
 def test_requests_wait_and_are_all_answered(loopback: Loopback) -> None:
-    router = loopback.router("gemma", wait_s=60)
+    router = loopback.router("gemma", wait_s=60, wakes=True)
     with ThreadPoolExecutor(CLIENTS) as pool:
         answers = asked(router, pool, CLIENTS)
         loopback.replica(2)
@@ -55,7 +55,7 @@ def test_requests_wait_and_are_all_answered(loopback: Loopback) -> None:
 
 
 def test_a_large_request_waits_whole_and_its_answer_streams(loopback: Loopback) -> None:
-    router = loopback.router("gemma", wait_s=60)
+    router = loopback.router("gemma", wait_s=60, wakes=True)
     body: dict[str, Any] = {"model": "gemma", "prompt": "5 0.3", "padding": "x" * 3_000_000}
     with ThreadPoolExecutor() as pool, router.client() as client:
         pool.submit(lambda: (eventually(lambda: waiting(router) == 1), loopback.replica(2)))
@@ -68,14 +68,14 @@ def test_a_large_request_waits_whole_and_its_answer_streams(loopback: Loopback) 
 
 
 def test_a_client_that_gives_up_waits_no_more(loopback: Loopback) -> None:
-    router = loopback.router("gemma", wait_s=60)
+    router = loopback.router("gemma", wait_s=60, wakes=True)
     with router.client() as client, pytest.raises(httpx.ReadTimeout):
         client.post("/v1/completions", json={"model": "gemma", "prompt": "1 0"}, timeout=1)
     eventually(lambda: waiting(router) == 0, 2)
 
 
 def test_after_its_time_the_answer_says_so(loopback: Loopback) -> None:
-    router = loopback.router("gemma", wait_s=4)
+    router = loopback.router("gemma", wait_s=4, wakes=True)
     begun = time.monotonic()
     refused = router.ask("1 0")
     assert 3.5 < time.monotonic() - begun < 7
@@ -87,15 +87,28 @@ def test_after_its_time_the_answer_says_so(loopback: Loopback) -> None:
 def test_a_replica_that_fails_is_asked_a_few_times_only(loopback: Loopback) -> None:
     loopback.replica(2, "failing")
     loopback.names.addresses[NAME] = ["127.0.0.2"]
-    router = loopback.router("gemma", wait_s=600)
+    router = loopback.router("gemma", wait_s=600, wakes=True)
     eventually(lambda: router.ask("1 0").status_code == 500)
     begun = time.monotonic()
     assert 500 == router.ask("1 0").status_code
     assert time.monotonic() - begun < 3
 
 
+def test_a_replica_that_the_name_leaves_out_for_a_moment_costs_no_request(loopback: Loopback) -> None:
+    loopback.replica(2)
+    loopback.names.addresses[NAME] = ["127.0.0.2"]
+    router = loopback.router("gemma", wait_s=10)
+    assert ["127.0.0.2"] == router.replicas(1)
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        loopback.names.addresses = {}
+        eventually(lambda: httpx.get(f"{router.url}/health").status_code == 503)  # it is about them
+        answers = asked(router, pool, CLIENTS)
+        loopback.names.addresses[NAME] = ["127.0.0.2"]
+        assert [200] * CLIENTS == [each.result().status_code for each in answers]
+
+
 def test_neither_a_stranger_nor_a_list_wakes_it(loopback: Loopback) -> None:
-    router = loopback.router("gemma", wait_s=60)
+    router = loopback.router("gemma", wait_s=60, wakes=True)
     with router.client() as client:
         assert ["gemma"] == [each["id"] for each in client.get("/v1/models").json()["data"]]
     assert 404 == router.ask("1 0", "another").status_code

@@ -49,7 +49,7 @@ def test_without_a_secret_nobody_is_asked_for_a_key(tmp_path: Path) -> None:
 
 
 def test_a_canary_and_the_time_to_wait_are_of_a_model(tmp_path: Path) -> None:
-    more = {"canary": {"service": "chat-llama-canary.llm.svc", "percent": 10}, "wait": 600}
+    more = {"canary": {"service": "chat-llama-canary.llm.svc", "percent": 10}, "wait": 600, "wakes": True}
     _, to = run(write(tmp_path, SETTINGS | {"models": [SETTINGS["models"][0] | more]}))
     clusters = {each["name"] for each in json.loads(to.read_text())["static_resources"]["clusters"]}
     assert {"chat-llama", "chat-llama-canary", "chat-llama-canary-first", "chat-llama-gate"} <= clusters
