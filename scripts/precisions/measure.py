@@ -24,6 +24,7 @@ from shipfit.quantize.engines import INSIDE
 from shipfit.quantize.gate import Evidence, decide, limits_of
 from shipfit.quantize.inputs import Candidate, resolve
 from shipfit.quantize.making import recorded
+from shipfit.quantize.preflight.serving import artifact_facts
 from shipfit.sizing.settings import Settings
 from shipfit.sizing.support import refusals
 from shipfit.spec import Gate, Pipeline, load
@@ -60,7 +61,7 @@ def measure(file: Path, before: Row | None, store: Store, progress: Progress) ->
         raise EnvironmentFailure(f"shipfit quantize ended with exit code {code}")
     failures = decide(evidence, limits_of(pipeline.gate, candidate.recipe.precision)).failures
     if failures:
-        answer, facts = Answer(**_of_gate(evidence)), inputs.facts
+        answer, facts = Answer(**_of_gate(evidence)), artifact_facts(inputs.facts, engine)
     else:
         pulled = store.pull(pipeline.name, pipeline.channel, progress).path
         answer, facts = _answer(evidence, pipeline.gate, pulled, progress), load_facts(str(pulled))
@@ -131,6 +132,12 @@ def _of_gate(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _planned(facts: ModelFacts, precision: str) -> str | None:
-    """What shipfit's plan says against vLLM on this machine's processor."""
+def _planned(facts: ModelFacts, recipe: str) -> str | None:
+    """What shipfit's plan says against vLLM on this machine's processor.
+
+    Args:
+        facts: of the artifact.
+        recipe: its precision; the files may say another, as GPTQ with zero points is stored as AWQ is.
+    """
+    precision = (facts.quantization.precision if facts.quantization else None) or recipe
     return "; ".join(refusals(facts, gpu(CPU), scheme(precision), Settings())) or None
