@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # pip reads this setting by itself; uv does not.
 FIND_LINKS := $(foreach link,$(PIP_FIND_LINKS),--find-links $(link))
 # What waits for a cluster, beside what computes: tests/conftest.py says which is which.
-LANES := --numprocesses=2 --dist=loadgroup
+LANES := --numprocesses=2 --dist=loadscope
 
 .PHONY: help demo cluster-demo cluster-demo-down deploy status rollback undeploy test coverage unit integration check lint format docs bench bench-sizing fit-speed precisions lock clean
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from shipfit.cli.context import Settings, progress
 from shipfit.core.progress import ProgressStyle
@@ -17,20 +19,30 @@ settings.load_profile("shipfit")
 
 REPOSITORY = Path(__file__).parents[1]
 
-ORDER = ("unit", "integration", "e2e")
 OF_A_CLUSTER = {"cluster", "helm"}
 """Folders whose tests mostly wait: for pods, for time-outs, for a model to start."""
 
 
-@pytest.hookimpl(tryfirst=True)
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """What `make test` does side by side: engines in one lane, for they would be in each other's way; clusters beside."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """The lane of a test; those of units go wherever there is room."""
+        folders = nodeid.partition("::")[0].split("/")
+        if "unit" in folders:
+            return nodeid
+        return "clusters" if OF_A_CLUSTER & set(folders) else "engines"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    """Schedule in lanes."""
+    return Lanes(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick ones first; and two lanes for `make test`, since engines would be in each other's way."""
-    below = {item: item.path.relative_to(REPOSITORY / "tests").parts for item in items}
-    items.sort(key=lambda item: ORDER.index(below[item][0]))
-    for item in items:
-        if below[item][0] != "unit":  # they go wherever there is room
-            lane = "cluster" if OF_A_CLUSTER & set(below[item]) else "engines"
-            item.add_marker(pytest.mark.xdist_group(lane))
+    """The quick ones first, and the whole loop last."""
+    order = ("unit", "integration", "e2e")
+    items.sort(key=lambda item: order.index(item.path.relative_to(REPOSITORY / "tests").parts[0]))
 
 
 @pytest.fixture
