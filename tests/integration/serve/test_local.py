@@ -134,7 +134,8 @@ def test_the_key_is_in_no_argument_and_its_files_are_private(served: Running, st
     supervisor = status("tiny").supervisor
     for process in psutil.Process(supervisor).children(recursive=True):
         assert served.api_key not in " ".join(process.cmdline())
-    holders = [path for path in state.rglob("*") if path.is_file() and served.api_key in path.read_text()]
+    key = served.api_key.encode()
+    holders = [path for path in state.rglob("*") if path.is_file() and key in path.read_bytes()]
     assert {"api-key", "router.json"} == {path.name for path in holders}
     assert all(0o600 == path.stat().st_mode & 0o777 for path in holders)
 
