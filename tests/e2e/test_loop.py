@@ -16,7 +16,7 @@ import pytest
 from shipfit.artifacts import open_store
 from shipfit.core.progress import NoProgress
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 NAME = "gemma-3-270m-gptq-w4a16"
 
@@ -92,7 +92,7 @@ def test_an_interrupted_loop_goes_on_to_its_end(home: Path, monkeypatch: pytest.
     interrupt(home, "layer model.layers.1.")  # in the engine's worker
     interrupt(home, "replica-0: ")  # while vLLM starts
     with start_demo(home) as process:
-        out, err = process.communicate(timeout=600)
+        out, err = process.communicate(timeout=1200)
     assert process.returncode == 0, err
     summary = {line.split()[0]: line for line in out.splitlines()}
     assert list(summary) == ["planned", "made", "served", "measured", "SLO", "report"]
