@@ -9,10 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # pip reads this setting by itself; uv does not.
 FIND_LINKS := $(foreach link,$(PIP_FIND_LINKS),--find-links $(link))
-# What waits for a cluster, beside what computes: tests/conftest.py says which is which.
-LANES := --numprocesses=2 --dist=loadscope
 
-.PHONY: help demo cluster-demo cluster-demo-down deploy status rollback undeploy test coverage unit integration check lint format docs bench bench-sizing fit-speed precisions lock clean
+.PHONY: help demo cluster-demo cluster-demo-down deploy status rollback undeploy test cluster-test coverage unit integration check lint format docs bench bench-sizing fit-speed precisions lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -38,17 +36,20 @@ cluster-demo-down: $(VENV)/ready ## remove what cluster-demo left running
 undeploy: $(VENV)/ready ## remove a deployment from its cluster (DEPLOYMENT=FILE; asks, or CONFIRM=yes)
 	@$(BIN)/shipfit down $(DEPLOYMENT) $(if $(filter yes,$(CONFIRM)),--yes)
 
-test: $(VENV)/ready ## all tests; those of a cluster where one is there (KUBECONFIG, IMAGE_LOAD as for cluster-demo)
-	$(BIN)/pytest $(LANES)
+test: $(VENV)/ready ## all tests but those of cluster-test
+	$(BIN)/pytest --ignore=tests/e2e/cluster
 
 coverage: $(VENV)/ready ## all tests, and which lines they reach
-	$(BIN)/pytest $(LANES) --cov --cov-report=term
+	$(BIN)/pytest --ignore=tests/e2e/cluster --cov --cov-report=term
 
 unit: $(VENV)/ready ## the tests that need seconds: no servers, no engines, no network
 	$(BIN)/pytest -q tests/unit
 
 integration: $(VENV)/ready ## the tests on real servers and engines
-	$(BIN)/pytest $(LANES) tests/integration tests/e2e
+	$(BIN)/pytest --ignore=tests/e2e/cluster tests/integration tests/e2e
+
+cluster-test: $(VENV)/ready ## the loop in a cluster, under load, with failures and scaled (KUBECONFIG, IMAGE_LOAD as for cluster-demo)
+	$(BIN)/pytest tests/e2e/cluster
 
 check: lint unit ## what every change must pass: lint and unit
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from shipfit.cli.context import Settings, progress
 from shipfit.core.progress import ProgressStyle
@@ -18,31 +16,6 @@ settings.register_profile("shipfit", deadline=None, derandomize=True)
 settings.load_profile("shipfit")
 
 REPOSITORY = Path(__file__).parents[1]
-
-OF_A_CLUSTER = {"cluster", "helm"}
-"""Folders whose tests mostly wait: for pods, for time-outs, for a model to start."""
-
-
-class Lanes(LoadScopeScheduling):  # type: ignore[misc]
-    """What `make test` does side by side: engines in one lane, for they would be in each other's way; clusters beside."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        """The lane of a test; those of units go wherever there is room."""
-        folders = nodeid.partition("::")[0].split("/")
-        if "unit" in folders:
-            return nodeid
-        return "clusters" if OF_A_CLUSTER & set(folders) else "engines"
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
-    """Schedule in lanes."""
-    return Lanes(config, log)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick ones first, and the whole loop last."""
-    order = ("unit", "integration", "e2e")
-    items.sort(key=lambda item: order.index(item.path.relative_to(REPOSITORY / "tests").parts[0]))
 
 
 @pytest.fixture
