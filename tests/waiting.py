@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(condition: Callable[[], object], seconds: float = 120, every: float = 0.1) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 15, every: float = 0.05) -> None:
     """Look every so often until something is so; fails where it is not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -15,8 +15,11 @@ import pytest
 
 from shipfit.artifacts import open_store
 from shipfit.core.progress import NoProgress
+from shipfit.environments import embedded
+from shipfit.quantize import run_pipeline
+from shipfit.spec import Pipeline, load
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.e2e
 
 NAME = "gemma-3-270m-gptq-w4a16"
 
@@ -27,8 +30,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo")
 
 
+def folders(home: Path) -> dict[str, str]:
+    return {"SHIPFIT_STATE_DIR": str(home / "state"), "SHIPFIT_DATA_DIR": str(home / "data")}
+
+
 def environment(home: Path) -> dict[str, str]:
-    return os.environ | {"SHIPFIT_STATE_DIR": str(home / "state"), "SHIPFIT_DATA_DIR": str(home / "data")}
+    return os.environ | folders(home)
 
 
 def left_running(home: Path) -> list[str]:
@@ -75,9 +82,9 @@ def interrupt(home: Path, moment: str) -> None:
     nothing_left(home)
 
 
-def is_published_whole(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHIPFIT_STATE_DIR", str(home / "state"))
-    monkeypatch.setenv("SHIPFIT_DATA_DIR", str(home / "data"))
+def is_published_whole_and_not_made_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, folder in folders(home).items():
+        monkeypatch.setenv(name, folder)
     with open_store(None, NoProgress()) as store:
         manifest = store.manifest(NAME, store.resolve(NAME, "stable"))
     assert manifest
@@ -86,13 +93,17 @@ def is_published_whole(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= {
         file.path for file in manifest.files
     }
+    again = run_pipeline(load(embedded("pipelines", f"{NAME}.yaml"), Pipeline), NoProgress())
+    assert again.unchanged
+    assert again.manifest == manifest
+    assert again.seconds == {}
 
 
 def test_an_interrupted_loop_goes_on_to_its_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(home, "layer model.layers.1.")  # in the engine's worker
     interrupt(home, "replica-0: ")  # while vLLM starts
     with start_demo(home) as process:
-        out, err = process.communicate(timeout=1200)
+        out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     summary = {line.split()[0]: line for line in out.splitlines()}
     assert list(summary) == ["planned", "made", "served", "measured", "SLO", "report"]
@@ -107,4 +118,4 @@ def test_an_interrupted_loop_goes_on_to_its_end(home: Path, monkeypatch: pytest.
     }
     assert "<html" in page.read_text()
     nothing_left(home)
-    is_published_whole(home, monkeypatch)
+    is_published_whole_and_not_made_again(home, monkeypatch)

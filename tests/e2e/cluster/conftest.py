@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -111,6 +112,11 @@ class Service:
             return counts == {kind: (number, number) for kind, number in wanted.items()}
 
         eventually(all_there, seconds, every=1)
+
+    def served(self) -> str:
+        """The artifact that the release says it serves: its fingerprint."""
+        said = self.shipfit("status", self.file, "--json")
+        return str(json.loads(said.stdout)["record"]["artifact"]["fingerprint"])
 
     def answers(self) -> bool:
         """Whether a completion comes through the router."""

@@ -14,6 +14,7 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
+KINDS = ("replica", "router", "test")
 CRONJOB = "requantization-gemma-3-270m"
 
 
@@ -38,8 +39,8 @@ def test_what_is_served_is_what_the_pipeline_published(
         published = store.resolve("gemma-3-270m-gptq-w4a16", "stable")
     assert published == status["record"]["artifact"]["fingerprint"]
     assert status["drift"] == status["causes"] == []
-    there = {each["metadata"]["name"] for kind in ("replica", "router") for each in service.pods(kind)}
-    assert there == {each["name"] for each in status["pods"] if each["component"] != "test"}
+    there = {each["metadata"]["name"] for kind in KINDS for each in service.pods(kind)}
+    assert there == {each["name"] for each in status["pods"]}
     assert len(service.ready()) == 2
     replicas = [each for each in status["pods"] if each["figures"]]
     assert len(replicas) == 2

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,22 +42,23 @@ def asking(service: Service) -> Iterator[None]:
     assert all(answers)
 
 
-def serving(service: Service) -> tuple[list[str], str]:
-    """The replicas that serve, and which artifact."""
-    said = service.shipfit("status", service.file, "--json")
-    artifact = json.loads(said.stdout)["record"]["artifact"]["fingerprint"]
-    return sorted(service.ready()), artifact
-
-
 @contextmanager
 def nothing_changes(service: Service) -> Iterator[None]:
     """What serves before the block serves while it runs, and is all that there is after it."""
-    before = serving(service)
+    before = sorted(service.ready()), service.served()
     with asking(service):
         yield
-    assert before == serving(service)
+    assert before == (sorted(service.ready()), service.served())
     again = service.shipfit("deploy", service.file, "--dry-run")
     assert "nothing changes" in again.stdout
+
+
+def refused(service: Service, file: Path, code: int) -> str:
+    """What is said last of a file that cannot be deployed, while what served goes on serving."""
+    with nothing_changes(service):
+        done = service.shipfit("deploy", file, "--yes")
+    assert done.returncode == code, done.stderr
+    return done.stderr.splitlines()[-1]
 
 
 def objects_of(service: Service, artifact: str) -> tuple[S3Store, list[str]]:
@@ -91,10 +93,7 @@ def objects_of(service: Service, artifact: str) -> tuple[S3Store, list[str]]:
 def test_a_rollout_that_fails_leaves_what_served(
     service: Service, values: dict[str, Any], said: list[str]
 ) -> None:
-    with nothing_changes(service):
-        done = service.shipfit("deploy", service.changed(values=values), "--yes")
-    assert done.returncode == 1, done.stderr
-    last = done.stderr.splitlines()[-1]
+    last = refused(service, service.changed(values=values), 1)
     assert all(word in last for word in said), last
     assert "serves as before" in last
 
@@ -108,10 +107,7 @@ def test_an_artifact_with_other_bytes_than_its_manifest_says_is_never_loaded(
     content = bytearray(bucket.get(weights).bytes())
     content[-1] ^= 1
     bucket.put(weights, bytes(content))
-    with nothing_changes(service):
-        done = service.shipfit("deploy", service.changed({"artifact": damaged}), "--yes")
-    assert done.returncode == 1, done.stderr
-    last = done.stderr.splitlines()[-1]
+    last = refused(service, service.changed({"artifact": damaged}), 1)
     assert "model.safetensors" in last
     assert "serves as before" in last
 
@@ -125,7 +121,4 @@ def test_an_artifact_that_failed_its_gate_is_refused_before_anything_is_changed(
     manifest = json.loads(bytes(bucket.get(key).bytes()))
     manifest["gate"]["passed"] = False
     bucket.put(key, json.dumps(manifest).encode())
-    with nothing_changes(service):
-        done = service.shipfit("deploy", service.changed({"artifact": failed}), "--yes")
-    assert done.returncode == 3, done.stderr
-    assert "its gate did not pass" in done.stderr.splitlines()[-1]
+    assert "its gate did not pass" in refused(service, service.changed({"artifact": failed}), 3)

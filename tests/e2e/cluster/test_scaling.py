@@ -93,12 +93,6 @@ def clients(service: Service, stop: threading.Event) -> Iterator[list[int]]:
                 each.join()
 
 
-def served(service: Service) -> str:
-    """The artifact that the release says it serves."""
-    said = service.shipfit("status", service.file, "--json")
-    return str(json.loads(said.stdout)["record"]["artifact"]["fingerprint"])
-
-
 def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service, tmp_path: Path) -> None:
     address = os.environ.get("SHIPFIT_TEST_ADDRESS")
     if not address or shutil.which("prometheus") is None:
@@ -106,7 +100,7 @@ def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service
             "have Prometheus (apt-get install prometheus), and KEDA in the cluster; SHIPFIT_TEST_ADDRESS is the address"
             " by which its pods reach this machine"
         )
-    before = served(service)
+    before = service.served()
     with prometheus(service, tmp_path, address) as url:
         scaled = {
             "models": {
@@ -134,5 +128,5 @@ def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service
         eventually(lambda: len(service.ready()) == 1, LULL_S + 180, every=1)
     back = service.shipfit("rollback", service.file, "--yes")
     assert back.returncode == 0, back.stderr
-    assert before == served(service)
+    assert before == service.served()
     assert len(service.ready()) == 2

@@ -54,7 +54,7 @@ def test_users_share_it_and_the_last_one_ends_it_even_by_sigkill(own_store: Path
         assert first.alive  # the other still uses it
         other.kill()
     eventually(
-        lambda: _is_down() and not any(path.exists() for path in weed.leftovers(own_store, first.ports))
+        lambda: _is_down() and not any(path.exists() for path in weed.leftovers(own_store, first.ports)), 3
     )
 
 
@@ -69,7 +69,7 @@ def test_two_that_start_at_once_get_one_store(own_store: Path) -> None:
         for user in users:
             with user:
                 user.kill()
-    eventually(_is_down)
+    eventually(_is_down, 3)
 
 
 @pytest.mark.parametrize("victim", ["server", "keeper"])
@@ -81,7 +81,7 @@ def test_what_was_committed_survives_a_killed_process(
         store.promote("demo", "stable", manifest.fingerprint)
         before = _now()
         os.kill(getattr(before, victim).pid, signal.SIGKILL)
-        eventually(lambda: not (before.keeper.process() or before.server.process()))
+        eventually(lambda: not (before.keeper.process() or before.server.process()), 3)
         with pytest.raises(EnvironmentFailure, match="the embedded store: the store cannot be reached"):
             store.names()
     with open_store(None, QUIET) as store:

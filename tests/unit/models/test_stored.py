@@ -6,18 +6,8 @@ from shipfit.models import Format, ModelFacts, Weight, catalogue
 from shipfit.models.architectures import read_config
 from shipfit.models.safetensors import Tensor
 from shipfit.models.stored import with_stored
+from tests.unit.tiny_llama import CONFIG as LLAMA
 
-LLAMA = {
-    "architectures": ["LlamaForCausalLM"],
-    "num_hidden_layers": 2,
-    "hidden_size": 64,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 128,
-    "vocab_size": 320,
-    "max_position_embeddings": 128,
-    "torch_dtype": "bfloat16",
-}
 MIXTURE = LLAMA | {
     "architectures": ["Qwen3MoeForCausalLM"],
     "num_experts": 4,

@@ -19,7 +19,7 @@ from shipfit.quantize.engines import engine_of
 from shipfit.quantize.inputs import Inputs, determining, resolve
 from shipfit.spec import Pipeline, Precision, Recipe, load
 from shipfit.spec.pipeline import Tasks
-from tests.unit.quantize.tiny_llama import CONFIG
+from tests.unit.tiny_llama import CONFIG
 
 
 @pytest.fixture

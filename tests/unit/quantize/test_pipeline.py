@@ -14,7 +14,7 @@ from shipfit.core.progress import NoProgress
 from shipfit.quantize.inputs import resolve
 from shipfit.quantize.pipeline import _rolled_back_from, run_pipeline
 from shipfit.spec import Pipeline, load
-from tests.unit.quantize.tiny_llama import CONFIG
+from tests.unit.tiny_llama import CONFIG
 
 OLD, NEW = "0" * 64, "1" * 64
 

@@ -138,7 +138,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     subprocess.run([RAY, "get-auth-token", "--generate"], check=True, capture_output=True)
     try:
         made.start_head()
-        eventually(lambda: answers(made.url))
+        eventually(lambda: answers(made.url), 120)
         yield made
     finally:
         made.stop()

@@ -191,10 +191,10 @@ def test_a_run_publishes_and_the_next_one_finds_nothing_to_do(
     assert finished(space, "third") == "PodFailurePolicy"
     assert "shipfit: the gate failed" in space.kubectl("logs", "job/third")
     assert [rayjob["metadata"]["uid"]] == [each["metadata"]["uid"] for each in space.get("rayjobs")["items"]]
-    eventually(lambda: not space.get("rayclusters")["items"] and not ray_pods(space))
+    eventually(lambda: not space.get("rayclusters")["items"] and not ray_pods(space), 120)
 
     space.kubectl("delete", "job/first")
-    eventually(lambda: not space.get("rayjobs")["items"])
+    eventually(lambda: not space.get("rayjobs")["items"], 120)
 
     space.kubectl("label", "namespace", space.name, "pod-security.kubernetes.io/enforce=restricted")
     for pod in (decided, *nodes.values()):

@@ -77,9 +77,9 @@ def test_what_runs_is_followed_by_whoever_wants_the_same(space: Namespace, accou
     heard = [Heard(), Heard()]
     with ThreadPoolExecutor() as pool:
         first = pool.submit(rayjob.by_rayjob(file, heard[0]), ["a"])
-        eventually(lambda: "it is Suspended" in heard[0].said)
+        eventually(lambda: "it is Suspended" in heard[0].said, 120)
         second = pool.submit(rayjob.by_rayjob(file, heard[1]), ["a"])
-        eventually(lambda: "it runs already: following it" in heard[1].said)
+        eventually(lambda: "it runs already: following it" in heard[1].said, 120)
         (name,) = found(space)
         space.kubectl("delete", f"rayjob/{name}")
         for each in (first, second):

@@ -58,17 +58,18 @@ def test_stages_wait_for_room_and_outlive_a_lost_node(
         stage = make_stage({"started": str(started), "hold": str(hold), "output": str(output)}, output=output)
         future = pool.submit(cluster.run, stage, heard)
         eventually(
-            lambda: any(text.startswith("waiting for 1 CPU; the largest node has") for text in heard.said)
+            lambda: any(text.startswith("waiting for 1 CPU; the largest node has") for text in heard.said),
+            120,
         )
         first = nodes.add()
-        eventually(lambda: pids(started))
+        eventually(lambda: pids(started), 120)
 
         (engine,) = pids(started)
         (output / "of the first try").touch()
         nodes.add()
         nodes.kill_raylet(first)
-        eventually(lambda: not psutil.pid_exists(engine))
-        eventually(lambda: len(pids(started)) == 2)
+        eventually(lambda: not psutil.pid_exists(engine), 120)
+        eventually(lambda: len(pids(started)) == 2, 120)
         assert any("try 2 of 4" in text for text in heard.said)
         hold.unlink()
         assert pids(started)[1] == future.result(60)["pid"]
@@ -80,7 +81,7 @@ def test_stages_wait_for_room_and_outlive_a_lost_node(
 
         hold.touch()
         cancelled = pool.submit(cluster.run, make_stage({"started": str(started), "hold": str(hold)}), heard)
-        eventually(lambda: len(pids(started)) == 5)
+        eventually(lambda: len(pids(started)) == 5, 120)
         cluster.cancel()
         with pytest.raises(KeyboardInterrupt):
             cancelled.result(30)

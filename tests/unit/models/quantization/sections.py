@@ -6,18 +6,9 @@ from typing import Any
 
 from shipfit.models import Format, ModelFacts, Quantization
 from shipfit.models.architectures import read_config
+from tests.unit.tiny_llama import CONFIG
 
-LLAMA = {
-    "architectures": ["LlamaForCausalLM"],
-    "num_hidden_layers": 4,
-    "hidden_size": 256,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 512,
-    "vocab_size": 320,
-    "max_position_embeddings": 128,
-    "torch_dtype": "bfloat16",
-}
+LLAMA = CONFIG | {"num_hidden_layers": 4, "hidden_size": 256, "intermediate_size": 512}
 MIXTURE = LLAMA | {
     "architectures": ["Qwen3MoeForCausalLM"],
     "num_experts": 8,
