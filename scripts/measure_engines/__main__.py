@@ -45,6 +45,9 @@ def main() -> int:
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=2048, help="of a sample")
+    parser.add_argument(
+        "--offload", action="store_true", help="the host keeps what the engine can move there"
+    )
     asked = parser.parse_args()
     declared = engines()[asked.engine]
     settings = {name: each.default for name, each in declared.precisions[asked.precision].settings.items()}
@@ -53,7 +56,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         taken = measure(engine, asked, Path(folder))
         predicted = predict(engine, asked, Path(folder))
-    row = {name: getattr(asked, name) for name in ("engine", "precision", "samples", "tokens")}
+    row = {name: getattr(asked, name) for name in ("engine", "precision", "samples", "tokens", "offload")}
     print(
         json.dumps(row | {"precision": asked.precision.value, "model": [asked.shape, asked.layers], **taken})
     )
@@ -89,6 +92,7 @@ def measure(engine: Engine, asked: argparse.Namespace, folder: Path) -> dict[str
         "tokens": asked.tokens,
         "seed": 0,
         "batch": engine.declared.batch,
+        "offload": asked.offload,
     }
     begun = time.monotonic()
     result = run_worker(
@@ -114,7 +118,7 @@ def predict(engine: Engine, asked: argparse.Namespace, folder: Path) -> Needs:
     on_gpu = engine.accelerator is Accelerator.CUDA
     calibration = Calibration(dataset=["bundled:lcet10"], samples=asked.samples, tokens=asked.tokens)
     tflops = gpu("H100-SXM5-80GB" if on_gpu else CPU).tflops["bf16"]
-    return needs(load_facts(str(folder)), engine, calibration, tflops, gpu=on_gpu)
+    return needs(load_facts(str(folder)), engine, calibration, tflops, gpu=on_gpu, offload=asked.offload)
 
 
 def config_of(asked: argparse.Namespace) -> dict[str, Any]:

@@ -60,12 +60,19 @@ class GPTQModifier(EngineGPTQModifier):
         update_qparams(unreached, "weight")
 
 
-def make_modifiers(recipe: dict[str, Any], model: torch.nn.Module) -> list[Modifier]:
-    """The engine's modifiers for a recipe, in the order in which they are applied."""
+def make_modifiers(recipe: dict[str, Any], model: torch.nn.Module, *, offload: bool) -> list[Modifier]:
+    """The engine's modifiers for a recipe, in the order in which they are applied.
+
+    Args:
+        recipe: settled.
+        model: that they are for.
+        offload: whether AWQ keeps its samples on the host: the same weights, later.
+    """
     scheme, ignore = make_scheme(recipe), recipe["ignore"]
     modifiers: list[Modifier] = []
     if recipe["precision"] == "awq-w4a16":
-        modifiers.append(AWQModifier(duo_scaling="both"))
+        where = {"offload_device": torch.device("cpu")} if offload else {}  # else as it sees fit
+        modifiers.append(AWQModifier(duo_scaling="both", **where))
     if recipe.get("smoothing"):
         sandwich = any(name.endswith(_SANDWICH_NORM) for name, _ in model.named_modules())
         modifiers.append(

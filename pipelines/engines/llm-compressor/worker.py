@@ -41,7 +41,7 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
         model = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
     layers = dict(match_named_modules(model, TARGETS, recipe["ignore"]))
     check_source(model, layers, make_scheme(recipe), recipe["ignore"])
-    modifiers = make_modifiers(recipe, model)
+    modifiers = make_modifiers(recipe, model, offload=request.get("offload", False))
     windows = read_windows(modifiers, request, report)
     # A block's outputs are computed again after it is quantized where its weights have changed by then.
     twice = any(isinstance(modifier, GPTQModifier) for modifier in modifiers)

@@ -59,6 +59,10 @@ class Costs(Section):
     """Copies of every sample's hidden states that the GPU keeps, where there is one."""
     gpu_widest: float = 0.0
     """Copies of every sample's inputs of the widest matrix that the GPU keeps."""
+    offload_hidden: float = 0.0
+    """Of those copies of hidden states, how many the engine can keep on the host instead."""
+    offload_widest: float = 0.0
+    """Of those copies of inputs of the widest matrix, how many the engine can keep on the host instead."""
     gpu_saving: float = 0.0
     """Copies of the embedding that the GPU holds at once as the engine saves."""
     products: float = 0.0
@@ -188,6 +192,11 @@ class Engine:
         """Digest of the scripts that make an artifact."""
         own, inside = (sorted(folder.glob("*.py")) for folder in (self.worker.parent, INSIDE))
         return digest_of([*own, LAUNCHER, *inside])
+
+    @property
+    def offloads(self) -> bool:
+        """Whether it can keep on the host what it otherwise keeps of every sample on the GPU."""
+        return bool(self.made.costs.offload_hidden or self.made.costs.offload_widest)
 
     def _has_any(self, settings: dict[str, JsonValue]) -> bool:
         return any(self.recipe[setting] == value for setting, value in settings.items())

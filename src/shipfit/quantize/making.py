@@ -142,6 +142,8 @@ class Maker:
         }
         if engine.declared.batch:
             request["batch"] = engine.declared.batch
+        if engine.offloads and engine.accelerator is Accelerator.CUDA:
+            request["offload"] = estimate.offloaded
         stage = Stage(
             doing="quantizing",
             environment=engine.environment,

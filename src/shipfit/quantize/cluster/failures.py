@@ -4,7 +4,7 @@
 |---|---|
 | a node, Ray's process on it or an object was lost; the store failed for an input | again, a few times, with pauses |
 | the store failed for the output | the upload alone again, by the keeper (``transfer``), as often |
-| memory did not suffice: the engine, the kernel or Ray said so | again with half the batch, down to 1 |
+| memory did not suffice: the engine, the kernel or Ray said so | again with less (``smaller``) |
 | anything else: what the engine raised, a wrong input, the driver's own Ray gone | nothing: it would fail again |
 """
 
@@ -55,10 +55,17 @@ def classify(error: BaseException) -> Remedy:
     return Remedy.RETRY if isinstance(error, lost) else Remedy.NEVER
 
 
-def smaller(request: dict[str, Any]) -> dict[str, Any] | None:
-    """A request that takes less memory; None where there is none."""
+def smaller(request: dict[str, Any]) -> tuple[dict[str, Any], str] | None:
+    """A request that takes less memory, and what to say of it; None where there is none.
+
+    What an engine can keep on the host goes there first: half a batch saves less. A batch is halved down to 1.
+    """
+    if request.get("offload") is False:
+        return {**request, "offload": True}, "with its samples in the host's memory"
     batch = request.get("batch")
-    return {**request, "batch": batch // 2} if isinstance(batch, int) and batch > 1 else None
+    if isinstance(batch, int) and batch > 1:
+        return {**request, "batch": batch // 2}, f"with a batch of {batch // 2}"
+    return None
 
 
 def pause(tries: int) -> float:

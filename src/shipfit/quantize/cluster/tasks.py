@@ -72,8 +72,9 @@ class Cluster:
                 remedy = classify(error)
                 less = smaller(stage.request) if remedy is Remedy.SMALLER else None
                 if less:
-                    progress.note(f"{stage.doing}: out of memory; again with a batch of {less['batch']}")
-                    stage = replace(stage, request=less)
+                    request, how = less
+                    progress.note(f"{stage.doing}: out of memory; again {how}")
+                    stage = replace(stage, request=request)
                     continue
                 if remedy is not Remedy.RETRY or tries == MOST_TRIES:
                     raise _explained(error, stage, tries) from error

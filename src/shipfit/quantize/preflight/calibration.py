@@ -8,7 +8,7 @@ from shipfit.core.units import GIB
 from shipfit.models import ModelFacts
 from shipfit.precision import scheme
 from shipfit.quantize.engines import Engine
-from shipfit.quantize.preflight.memory import gpu_bytes, host_bytes, statistics_bytes
+from shipfit.quantize.preflight.memory import gpu_bytes, host_bytes, offloaded_bytes, statistics_bytes
 from shipfit.spec import Calibration, Gate
 from shipfit.spec.precision import Precision
 
@@ -19,6 +19,10 @@ _SINGLE_PRECISION = 5.8
 _OFFLOADED_BYTES_S = 1.2e9
 """Bytes of hidden states that go from a GPU into fresh memory of the host in a second, between two layers (the same
 machine: 1 GiB in 0.9 s beside the arithmetic of its pass)."""
+
+_PINNED_BYTES_S = 1e9
+"""Bytes that AWQ keeps on the host instead of the GPU: collected, pinned and brought back for its search, in a second
+(the same machine: 16 s longer with 17.7 GB in all, 78 s with 70.9)."""
 
 _WRITTEN_BYTES_S = 0.8e9
 """Bytes of an artifact that are compressed and written to a disk in a second (the same machine: 9.1 GB in 10.8 s)."""
@@ -33,16 +37,24 @@ class Needs:
         gpu_gib: memory of one GPU, in GiB.
         disk_gib: room for the artifact, in GiB, where work in progress lies.
         seconds: how long it takes.
+        offloaded: whether the host keeps what the engine can move there from the GPU.
     """
 
     host_gib: float
     gpu_gib: float
     disk_gib: float
     seconds: float
+    offloaded: bool
 
 
 def needs(
-    facts: ModelFacts, engine: Engine, calibration: Calibration | None, tflops: float, *, gpu: bool
+    facts: ModelFacts,
+    engine: Engine,
+    calibration: Calibration | None,
+    tflops: float,
+    *,
+    gpu: bool,
+    offload: bool = False,
 ) -> Needs:
     """What an engine needs to quantize a model.
 
@@ -52,14 +64,20 @@ def needs(
         calibration: how many samples of how many tokens; None without any.
         tflops: 16-bit throughput of the device, in TFLOP/s.
         gpu: whether the device is a GPU with memory of its own.
+        offload: whether the host shall keep what the engine can move there: the same artifact, later.
     """
     used = calibration if engine.calibrates else None
+    # Of a model with experts llm-compressor's AWQ does so unasked (modifiers/transform/awq/base.py).
+    offloaded = gpu and engine.offloads and (offload or bool(facts.experts))
     artifact = artifact_bytes(facts, Precision(engine.recipe["precision"]))
     return Needs(
-        host_gib=host_bytes(facts, engine, used, artifact, gpu=gpu) / GIB,
-        gpu_gib=gpu_bytes(facts, engine, used) / GIB if gpu else 0.0,
+        host_gib=host_bytes(facts, engine, used, artifact, gpu=gpu, offloaded=offloaded) / GIB,
+        gpu_gib=gpu_bytes(facts, engine, used, offloaded=offloaded) / GIB if gpu else 0.0,
         disk_gib=artifact / GIB,
-        seconds=artifact / _WRITTEN_BYTES_S + _working_seconds(facts, engine, used, tflops, gpu=gpu),
+        seconds=artifact / _WRITTEN_BYTES_S
+        + _working_seconds(facts, engine, used, tflops, gpu=gpu)
+        + (facts.layers * offloaded_bytes(facts, engine, used) / _PINNED_BYTES_S if offloaded else 0),
+        offloaded=offloaded,
     )
 
 

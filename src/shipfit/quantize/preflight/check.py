@@ -71,10 +71,12 @@ def preflight(
     on_gpu = engine.accelerator is Accelerator.CUDA
     tflops = gpu(_REFERENCE if on_gpu else CPU).tflops["bf16"]
     needed = needs(facts, engine, pipeline.calibration, tflops, gpu=on_gpu)
+    if here and on_gpu and (largest := _largest_gpu()) is not None:
+        if needed.gpu_gib > largest:
+            needed = needs(facts, engine, pipeline.calibration, tflops, gpu=True, offload=True)
+        _require_gpu(needed.gpu_gib, largest)
     if here:
         _require_room(pipeline, needed, facts)
-    if here and on_gpu:
-        _require_gpu(needed.gpu_gib)
     if deprecated := engine.declared.deprecated:
         progress.note(f"{engine.name} is deprecated: {deprecated.why}; use {deprecated.successor}")
     if warning := _unseen_experts(pipeline, engine, facts):
@@ -172,17 +174,20 @@ def _require_disk(what: str, gib: float, folder: Path, variable: str) -> None:
         )
 
 
-def _require_gpu(gib: float) -> None:
-    """Refuse GPUs that are too small, by what their driver says; where it says nothing, nothing is refused."""
+def _largest_gpu() -> float | None:
+    """Memory of this machine's largest GPU in GiB, by its driver; None where that says nothing."""
     words = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
         told = process.run(words, doing="asking for the GPUs' memory", timeout=_DRIVER_TIMEOUT_S)
     except EnvironmentFailure:
-        return
-    largest = max((int(mib) for mib in told if mib.strip().isdecimal()), default=None)
-    if largest is not None and gib > largest / 1024:
+        return None
+    return max((int(mib) / 1024 for mib in told if mib.strip().isdecimal()), default=None)
+
+
+def _require_gpu(gib: float, largest: float) -> None:
+    if gib > largest:
         raise EnvironmentFailure(
-            f"calibrating takes about {gib:,.1f} GiB of a GPU, and the largest here has {largest / 1024:,.1f}",
+            f"calibrating takes about {gib:,.1f} GiB of a GPU, and the largest here has {largest:,.1f}",
             hint="take fewer or shorter samples, another recipe, or a larger GPU by --address",
         )
 
@@ -194,4 +199,5 @@ def _said(engine: Engine, needed: Needs) -> str:
     parts.append(f"{needed.disk_gib:,.2f} GiB of disk")
     time = f"{needed.seconds / 60:,.0f} min" if needed.seconds >= 90 else f"{needed.seconds:,.0f} s"
     parts.append(f"{time} on an H100" if needed.gpu_gib else time)
-    return f"{engine.name} {engine.recipe['precision']} will take about {', '.join(parts)}"
+    kept = ", with its samples in the host's memory" if needed.offloaded else ""
+    return f"{engine.name} {engine.recipe['precision']} will take about {', '.join(parts)}{kept}"

@@ -22,29 +22,42 @@ _CONTEXT_GIB = 0.64
 _CUDA_HOST_GIB = 1.0
 """What CUDA and its libraries take of the host's memory (the same run: growth beside weights and hidden states)."""
 
+_PINNED = 2.0
+"""The host's copies of what is kept there instead of on the GPU: one as it is collected, and one in pinned memory,
+which PyTorch keeps from the layer before (the same machine: 1.84 and 1.90 with 64 and 256 samples)."""
+
 
 def statistics_bytes(engine: Engine) -> float:
     """Bytes of a Hessian for each square of its inputs; rounding to the nearest collects none."""
     return 0.0 if engine.recipe.get("rounding") == "nearest" else engine.made.costs.hessian_bytes
 
 
-def gpu_bytes(facts: ModelFacts, engine: Engine, used: Calibration | None) -> float:
+def gpu_bytes(facts: ModelFacts, engine: Engine, used: Calibration | None, *, offloaded: bool) -> float:
     """Bytes that the busiest moment takes of the GPU.
 
     Args:
         facts: of the source.
         engine: with its settled recipe.
         used: the calibration; None where the recipe needs none.
+        offloaded: whether the host keeps what the engine can move there.
     """
     costs = engine.made.costs
     embedding = facts.vocabulary * facts.hidden * 2
     working = _working_bytes(facts, engine, used) if used else _widest_matrix(facts)
-    calibrating = working + _kept(facts, engine, used, on_gpu=True)
+    calibrating = working + _of_samples(facts, used, costs.gpu_hidden, costs.gpu_widest)
+    if offloaded:
+        calibrating -= offloaded_bytes(facts, engine, used)
     return _CONTEXT_GIB * GIB + max(calibrating, costs.gpu_saving * embedding)
 
 
 def host_bytes(
-    facts: ModelFacts, engine: Engine, used: Calibration | None, artifact: float, *, gpu: bool
+    facts: ModelFacts,
+    engine: Engine,
+    used: Calibration | None,
+    artifact: float,
+    *,
+    gpu: bool,
+    offloaded: bool,
 ) -> float:
     """Bytes that the busiest moment takes of the host: while it calibrates, or while it saves.
 
@@ -54,12 +67,15 @@ def host_bytes(
         used: the calibration; None where the recipe needs none.
         artifact: bytes of the weights that it writes.
         gpu: whether the layer at work is in a GPU's memory.
+        offloaded: whether the host keeps what the engine can move there from the GPU.
     """
     costs = engine.made.costs
     source = costs.model * sum(weight.parameters * weight.wide_bytes for weight in facts.weights)
-    calibrating = _kept(facts, engine, used, on_gpu=False)
+    calibrating = _of_samples(facts, used, costs.hidden, costs.widest)
+    if gpu and offloaded:
+        calibrating += _PINNED * offloaded_bytes(facts, engine, used)
     if not gpu:
-        calibrating += _kept(facts, engine, used, on_gpu=True)
+        calibrating += _of_samples(facts, used, costs.gpu_hidden, costs.gpu_widest)
         calibrating += _working_bytes(facts, engine, used) if used else _widest_matrix(facts)
     # What is not quantized is written from where the source has it.
     shared = sum(weight.parameters * weight.wide_bytes for weight in facts.weights if not weight.quantized)
@@ -90,18 +106,15 @@ def _working_bytes(facts: ModelFacts, engine: Engine, used: Calibration) -> floa
     return layer + max(passing, collecting, rounding)
 
 
-def _kept(facts: ModelFacts, engine: Engine, used: Calibration | None, *, on_gpu: bool) -> float:
-    """What an engine keeps of every sample between two layers or for its search."""
+def offloaded_bytes(facts: ModelFacts, engine: Engine, used: Calibration | None) -> float:
+    """Bytes that the engine can keep on the host instead of on the GPU."""
+    return _of_samples(facts, used, engine.made.costs.offload_hidden, engine.made.costs.offload_widest)
+
+
+def _of_samples(facts: ModelFacts, used: Calibration | None, hidden: float, widest: float) -> float:
+    """What so many copies of every sample take: of its hidden states, and of the widest matrix's inputs."""
     if not used:
         return 0
-    costs = engine.made.costs
-    # llm-compressor's AWQ keeps it on the host where there are experts (modifiers/transform/awq/base.py).
-    moved = bool(costs.searches and facts.experts)
-    hidden, widest = 0.0, 0.0
-    if not on_gpu:
-        hidden, widest = costs.hidden, costs.widest
-    if on_gpu != moved:
-        hidden, widest = hidden + costs.gpu_hidden, widest + costs.gpu_widest
     columns = max((w.columns for w in facts.weights if w.quantized), default=0)
     return 2 * used.samples * used.tokens * (hidden * facts.hidden + widest * columns)
 

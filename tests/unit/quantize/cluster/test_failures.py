@@ -48,10 +48,16 @@ def test_each_failure_has_its_remedy(error: BaseException, expected: Remedy) -> 
 def test_a_batch_is_halved_until_nothing_is_left_to_halve(batch: int) -> None:
     request, batches = {"batch": batch, "source": "/model"}, []
     while less := smaller(request):
-        batches.append(less["batch"])
-        assert "/model" == less["source"]
-        request = less
+        request, _ = less
+        batches.append(request["batch"])
+        assert "/model" == request["source"]
     assert batches == [batch >> shift for shift in range(1, batch.bit_length())]
+
+
+def test_samples_go_to_the_host_before_a_batch_is_halved() -> None:
+    first = smaller({"batch": 2, "offload": False})
+    assert first == ({"batch": 2, "offload": True}, "with its samples in the host's memory")
+    assert smaller(first[0]) == ({"batch": 1, "offload": True}, "with a batch of 1")
 
 
 def test_a_request_without_a_batch_cannot_be_made_smaller() -> None:

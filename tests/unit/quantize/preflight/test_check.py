@@ -67,6 +67,20 @@ def checked(tmp_path: Path) -> Callable[..., list[str]]:
     return check
 
 
+@pytest.fixture
+def driver_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Makes this a machine with GPUs whose driver does what a line of shell does."""
+
+    def make(line: str) -> None:
+        driver = tmp_path / "nvidia-smi"
+        driver.write_text(f"#!/bin/sh\n{line}\n")
+        driver.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+        monkeypatch.setattr("shipfit.quantize.engines.local_accelerator", lambda: Accelerator.CUDA)
+
+    return make
+
+
 def test_what_will_be_taken_is_said_before_it_is(checked: Callable[..., list[str]]) -> None:
     (line,) = checked()
     assert line.startswith("llm-compressor gptq-w4a16 will take about ")
@@ -170,17 +184,9 @@ def test_a_full_disk_is_found_out_at_once(
     ("said", "refused"), [("echo 4096; echo 2048", True), ("echo 81559", False), ("exit 9", False)]
 )
 def test_a_gpu_that_is_too_small_is_found_out_at_once(
-    said: str,
-    refused: bool,
-    checked: Callable[..., list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    said: str, refused: bool, checked: Callable[..., list[str]], driver_says: Callable[[str], None]
 ) -> None:
-    driver = tmp_path / "nvidia-smi"
-    driver.write_text(f"#!/bin/sh\n{said}\n")
-    driver.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr("shipfit.quantize.engines.local_accelerator", lambda: Accelerator.CUDA)
+    driver_says(said)
     if refused:
         with pytest.raises(
             EnvironmentFailure, match=r"takes about \d\.\d GiB of a GPU, and the largest here has 4.0"
@@ -188,3 +194,13 @@ def test_a_gpu_that_is_too_small_is_found_out_at_once(
             checked()
     else:
         assert checked()[-1].endswith(" min on an H100")
+
+
+@pytest.mark.parametrize(("mib", "kept"), [(24576, False), (8192, True)])
+def test_the_host_keeps_what_a_gpu_has_no_room_for(
+    mib: int, kept: bool, checked: Callable[..., list[str]], driver_says: Callable[[str], None]
+) -> None:
+    driver_says(f"echo {mib}")
+    said = checked(recipe="{precision: awq-w4a16}", tokens=2048)[-1]
+    assert kept == said.endswith(" on an H100, with its samples in the host's memory")
+    assert ("5.0" if kept else "10.5") + " GiB of a GPU" in said

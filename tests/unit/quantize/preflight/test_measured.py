@@ -21,7 +21,7 @@ _MEASURED = read_yaml(Path(__file__).with_name("measured.yaml"))
 
 
 def _label(run: dict[str, Any]) -> str:
-    return f"{run['engine']}-{run['precision']}-{run['model'][0]}"
+    return f"{run['engine']}-{run['precision']}-{run['model'][0]}-{run['samples']}{'-offloaded' * run.get('offload', False)}"
 
 
 def _predicted(run: dict[str, Any], folder: Path) -> Needs:
@@ -36,7 +36,9 @@ def _predicted(run: dict[str, Any], folder: Path) -> Needs:
     (folder / "config.json").write_text(json.dumps(config))
     facts = load_facts(str(folder))
     text = Calibration(dataset=["a"], samples=run["samples"], tokens=run["tokens"])
-    return needs(facts, engine, text, gpu("H100-SXM5-80GB").tflops["bf16"], gpu=True)
+    return needs(
+        facts, engine, text, gpu("H100-SXM5-80GB").tflops["bf16"], gpu=True, offload=run.get("offload", False)
+    )
 
 
 @pytest.mark.parametrize("run", _MEASURED["runs"], ids=_label)
