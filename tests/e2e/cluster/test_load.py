@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 LEAST, MOST = 200, 1000
 PAUSE_S = 1.8  # the processors start replicas meanwhile
+TRIED = 25  # of them a new version must answer well
 CLIENT = Path(__file__).with_name("load.py")
 
 
@@ -51,7 +52,7 @@ def load(service: Service) -> Iterator[list[dict[str, Any]]]:
 def test_no_request_notices_what_happens_to_its_deployment(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    space = service.namespace
+    space, before = service.namespace, service.served()
     with load(service) as results:
         # a replica that is told to end finishes what it has begun; a router too
         replica, router = service.ready()[0], service.ready("router")[0]
@@ -71,15 +72,26 @@ def test_no_request_notices_what_happens_to_its_deployment(
         drain(node)
         service.wait_available()
 
+        # another artifact comes, goes again, and comes once more by way of a share of the requests
         newer = service.changed({"artifact": service.publish_again(monkeypatch, "newer")})
-        said = service.shipfit("deploy", newer, "--yes")
-        assert said.returncode == 0, said.stderr
+        carry_out(service, "deploy", newer)
+        assert before != service.served()
+        carry_out(service, "rollback", newer)
+        assert before == service.served()
+        carry_out(service, "promote", newer, "--canary=50%", f"--requests={TRIED}")
+        assert before != service.served()
     assert LEAST <= len(results) < MOST
     failed = [each for each in results if not each["whole"]]
     cut_off = [
         each for each in failed if each["first"] and each["at"] < killed < each["at"] + each["seconds"] + 1
     ]
     assert [] == [each for each in failed if each not in cut_off]
+
+
+def carry_out(service: Service, *words: str | Path) -> None:
+    """Run a command that changes what is served, and must succeed."""
+    said = service.shipfit(*words, "--yes")
+    assert said.returncode == 0, said.stdout + said.stderr
 
 
 def drain(node: str) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -12,19 +11,11 @@ import pytest
 from shipfit.core import process
 from shipfit.core.errors import EnvironmentFailure
 from shipfit.core.process import Process
+from tests.waiting import eventually
 
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
-
-
-def wait_until(condition, seconds: float = 5) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def gone(pid: int) -> bool:
@@ -69,17 +60,17 @@ def test_leaving_the_block_ends_the_whole_family() -> None:
         "time.sleep(60)"
     )
     with Process(python(code)) as running:
-        assert wait_until(lambda: running.tail)
+        eventually(lambda: running.tail)
         child = int(running.tail[0])
         assert not gone(child)
-    assert wait_until(lambda: gone(child))
+    eventually(lambda: gone(child))
     assert gone(running.pid)
 
 
 def test_a_deaf_program_is_killed_after_its_grace() -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
     with Process(python(code), grace=0.3) as running:
-        assert wait_until(lambda: running.tail)
+        eventually(lambda: running.tail)
         running.stop()
         assert running.returncode == -signal.SIGKILL
 
@@ -93,12 +84,16 @@ def test_a_child_outlives_a_killed_parent_only_when_asked(survives: bool, tmp_pa
         "time.sleep(60)"
     )
     with Process(python(code)) as parent:
-        assert wait_until(lambda: parent.tail)
+        eventually(lambda: parent.tail)
         child = int(parent.tail[0])
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
         try:
-            assert wait_until(lambda: gone(child), 0.5 if survives else 5) is not survives
+            if survives:
+                time.sleep(0.5)
+                assert not gone(child)
+            else:
+                eventually(lambda: gone(child), 5)
         finally:
             if survives:
                 os.kill(child, signal.SIGKILL)

@@ -22,6 +22,8 @@ from shipfit.core.progress import NoProgress
 from shipfit.environments import Accelerator
 from shipfit.quantize.cluster import common
 from shipfit.quantize.stages import Needs, Stage
+from shipfit.serve.cluster.check import KUBERAY, api_groups
+from shipfit.serve.cluster.kubectl import Kubectl
 from tests.integration.kubernetes import Namespace, namespace
 from tests.waiting import eventually
 
@@ -174,8 +176,7 @@ def answers(url: str) -> bool:
 def space() -> Iterator[Namespace]:
     """A namespace of a cluster with KubeRay."""
     with namespace() as made:
-        found = made.kubectl("get", "customresourcedefinitions", "--output=name")
-        if "rayjobs.ray.io" not in found:
+        if KUBERAY not in api_groups(Kubectl()):
             pytest.skip(
                 "no KubeRay in the cluster: `helm install kuberay-operator kuberay-operator"
                 " --repo https://ray-project.github.io/kuberay-helm/`"
