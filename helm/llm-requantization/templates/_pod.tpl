@@ -44,6 +44,39 @@ runtimeClassName: {{ . }}
 {{- end }}
 {{- end }}
 
+{{/* A container of the pod that decides: (dict "root" $ "name" ... "args" ... "env" <the chart's own> "labels" <variable:
+what Kubernetes says of the Job> "mounts" <volumes, below /etc>). */}}
+{{- define "llm-requantization.container" -}}
+name: {{ .name }}
+image: {{ include "llm-requantization.image" (dict "root" .root "image" .root.Values.shipfit.image) }}
+imagePullPolicy: {{ .root.Values.shipfit.image.pullPolicy }}
+command: [shipfit]
+args: {{ toJson .args }}
+env:
+  {{- range $variable, $label := .labels }}
+  - name: {{ $variable }}
+    valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/{{ $label }}']"}}
+  {{- end }}
+  {{- include "llm-requantization.env" . | trim | nindent 2 }}
+{{- with .root.Values.store.secret }}
+envFrom:
+  - secretRef: {name: {{ . }}}
+{{- end }}
+terminationMessagePolicy: FallbackToLogsOnError
+resources:
+  {{- toYaml .root.Values.shipfit.resources | nindent 2 }}
+securityContext:
+  {{- toYaml .root.Values.containerSecurityContext | nindent 2 }}
+volumeMounts:
+  - {name: tmp, mountPath: /tmp}
+  {{- range .mounts }}
+  - {name: {{ . }}, mountPath: /etc/{{ . }}, readOnly: true}
+  {{- end }}
+  {{- with .root.Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
 {{/* Environment of every container: (dict "root" $ "env" <the chart's own>). */}}
 {{- define "llm-requantization.env" -}}
 {{- range $name, $value := mustMerge (dict "HOME" "/tmp") .env .root.Values.store.env }}

@@ -124,7 +124,7 @@ livenessProbe:
 - name: shm
   emptyDir: {medium: Memory, sizeLimit: {{ .root.Values.ray.sharedMemory }}}
 - name: pipeline
-  configMap: {name: {{ include "llm-requantization.files" . }}}
+  configMap: {name: {{ include "llm-requantization.files" (dict "root" .root "name" .name "given" .pipeline) }}}
 {{- with .root.Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}

@@ -15,17 +15,8 @@
 {{- if not $pipeline.schedule }}
 {{- fail (printf "%s.schedule: is missing; write the five fields of cron" $where) }}
 {{- end }}
-{{- if eq (empty $pipeline.spec) (empty $pipeline.configMap) }}
-{{- fail (printf "%s: name exactly one of spec and configMap" $where) }}
-{{- end }}
-{{- if and $pipeline.configMap $pipeline.files }}
-{{- fail (printf "%s.files: belong beside a spec; put them into the ConfigMap %s" $where $pipeline.configMap) }}
-{{- end }}
-{{- if $pipeline.spec }}
-{{- $_ := include "llm-requantization.spec" (dict "root" $ "name" $name "pipeline" $pipeline) }}
-{{- end }}
-{{- if hasKey $pipeline.files "pipeline.yaml" }}
-{{- fail (printf "%s.files: pipeline.yaml is what spec becomes; give that file another name" $where) }}
+{{- range include "llm-requantization.documents" (dict "name" $name "pipeline" $pipeline) | fromJsonArray }}
+{{- include "llm-requantization.validate.document" (set . "root" $) }}
 {{- end }}
 {{- if lt (int64 $pipeline.workers.max) (int64 $pipeline.workers.min) }}
 {{- fail (printf "%s.workers.max: %d is less than min, %d" $where (int64 $pipeline.workers.max) (int64 $pipeline.workers.min)) }}
@@ -43,21 +34,50 @@
 {{- end }}
 {{- end }}
 
-{{/* The text of a pipeline in the values: (dict "root" $ "name" ... "pipeline" ...). */}}
-{{- define "llm-requantization.spec" -}}
-{{- $text := kindIs "string" .pipeline.spec | ternary .pipeline.spec (toYaml .pipeline.spec) }}
-{{- $spec := kindIs "string" .pipeline.spec | ternary (fromYaml $text) .pipeline.spec }}
-{{- with $spec.Error }}
-{{- fail (printf "pipelines.%s.spec: is no YAML: %s" $.name .) }}
+{{/* A document and the files beside it: as "spec". */}}
+{{- define "llm-requantization.validate.document" -}}
+{{- if eq (empty .given.spec) (empty .given.configMap) }}
+{{- fail (printf "%s: name exactly one of spec and configMap" .where) }}
 {{- end }}
-{{- if ne ($spec.kind | default "") "Pipeline" }}
-{{- fail (printf "pipelines.%s.spec: is no Pipeline: its kind is %q; give a file of pipelines/" .name ($spec.kind | default "")) }}
+{{- if and .given.configMap .given.files }}
+{{- fail (printf "%s.files: belong beside a spec; put them into the ConfigMap %s" .where .given.configMap) }}
 {{- end }}
-{{- $text | trimSuffix "\n" }}
-{{- if not $spec.store }}
-{{- if not .root.Values.store.url }}
-{{- fail (printf "pipelines.%s.spec.store: is missing; name an object store there or in store.url" .name) }}
+{{- if hasKey .given.files .file }}
+{{- fail (printf "%s.files: %s is what spec becomes; give that file another name" .where .file) }}
 {{- end }}
-store: {{ .root.Values.store.url }}
+{{- $spec := dict }}
+{{- if .given.spec }}
+{{- $spec = include "llm-requantization.spec" . | fromYaml }}
+{{- end }}
+{{- if eq .kind "Deployment" }}
+{{- include "llm-requantization.validate.deployment" (set . "said" $spec) }}
+{{- end }}
+{{- end }}
+
+{{/* A Deployment that runs are to roll out: as "spec", and what it `said`. */}}
+{{- define "llm-requantization.validate.deployment" -}}
+{{- if .given.configMap }}
+{{- if not .given.namespace }}
+{{- fail (printf "%s.namespace: is missing; write the cluster.namespace of the Deployment in %s" .where .given.configMap) }}
+{{- end }}
+{{- else }}
+{{- if .given.namespace }}
+{{- fail (printf "%s.namespace: belongs beside a configMap; the spec says it as cluster.namespace" .where) }}
+{{- end }}
+{{- $cluster := .said.cluster | default dict }}
+{{- if not $cluster.namespace }}
+{{- fail (printf "%s.spec.cluster.namespace: is missing; name the namespace that it is served in" .where) }}
+{{- end }}
+{{- if $cluster.context }}
+{{- fail (printf "%s.spec.cluster.context: a pod has no kubeconfig, and rolls out in its own cluster; leave it out" .where) }}
+{{- end }}
+{{- if not .said.artifact }}
+{{- fail (printf "%s.spec.artifact: is missing, so no run could change what is served; name the artifact and its channel" .where) }}
+{{- end }}
+{{- range $key, $file := dict "cluster.values" $cluster.values "chat_template" .said.chat_template "prices" .said.prices }}
+{{- if and $file (not (hasPrefix "/" $file)) (not (hasKey $.given.files $file)) }}
+{{- fail (printf "%s.files: have no %s, which %s of the spec names; files lie beside it, without folders" $.where $file $key) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}

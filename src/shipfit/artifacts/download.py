@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from shipfit.artifacts.manifest import FileEntry, Manifest, Staged, file_key
 from shipfit.artifacts.objects import Objects
-from shipfit.artifacts.parallel import TRANSFERS, Meter, for_each
+from shipfit.artifacts.parallel import PIECE, TRANSFERS, Meter, for_each
 from shipfit.core.errors import EnvironmentFailure, from_os_error
 from shipfit.core.progress import Progress
 
 if TYPE_CHECKING:
     from obstore import Bytes
 
-_CHUNK = 4 * 2**20
 PARTS = ".parts"
 """Folder, below that of the artifact, of the files that are still coming."""
 _CHUNKS_AT_ONCE = 8
@@ -119,9 +118,12 @@ def _fetch(
     with part.open("r+b" if resumed else "wb") as stream:
         stream.seek(count)
         for chunk in _from_store(objects, stored, entry, count, at_once):
-            stream.write(chunk)
-            digest.update(chunk)
-            meter.add(len(chunk))
+            content = memoryview(chunk)
+            for begin in range(0, len(content), PIECE):
+                piece = content[begin : begin + PIECE]
+                stream.write(piece)
+                digest.update(piece)
+            meter.add(len(content))
     if resumed and digest.hexdigest() != entry.sha256:
         part.unlink()  # what was left there was not good: once more from the beginning
         _fetch(objects, stored, entry, part, at_once, meter)
@@ -142,7 +144,7 @@ def _hash_file(path: Path, digest: hashlib._Hash, meter: Meter) -> int:
     """Feed a file to ``digest``; returns its bytes."""
     count = 0
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(PIECE):
             digest.update(chunk)
             count += len(chunk)
             meter.add(len(chunk))

@@ -10,7 +10,7 @@ from shipfit.artifacts.manifest import is_safe_path
 from shipfit.artifacts.parallel import Meter
 from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
 
-_CHUNK = 4 * 2**20
+_CHUNK = 2**20
 
 
 def files_of(folder: Path) -> dict[str, Path]:

@@ -16,6 +16,13 @@ TRANSFERS = 4
 """Files in flight: more than one, since one stream seldom fills a network; few, since each holds parts in memory."""
 
 
+PIECE = 256 * 2**10
+"""Bytes that are read or written and then hashed: they still lie in the core's cache (as many as hashlib.file_digest
+takes). Where a chunk of 8 MiB was written and then hashed, hashing took twice as long."""
+_SHOWN_EVERY = 4 * 2**20
+"""Bytes between two updates of what is shown."""
+
+
 class Stopped(Exception):
     """Raised inside a transfer when another one failed or the user gave up."""
 
@@ -33,7 +40,7 @@ class Meter:
         self._progress = progress
         self._doing = doing
         self._total = max(total, 1)
-        self._done = 0
+        self._done = self._shown = 0
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
@@ -47,6 +54,9 @@ class Meter:
             raise Stopped
         with self._lock:
             self._done += count
+            if self._done - self._shown < _SHOWN_EVERY and self._done < self._total:
+                return
+            self._shown = self._done
             self._progress.update(
                 f"{self._doing}: {self._done / 2**20:,.0f} of {self._total / 2**20:,.0f} MiB",
                 min(self._done / self._total, 1.0),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from shipfit.core.errors import EnvironmentFailure
@@ -47,7 +49,7 @@ class Kubectl:
         Raises:
             EnvironmentFailure: there is no kubectl, or it did not end.
         """
-        argv = self.argv(*words, f"--request-timeout={timeout:g}s")
+        argv = self.argv(*words, *([] if _in_pod() else [f"--request-timeout={timeout:g}s"]))
         return call(argv, shown=("kubectl", *words), stdin=stdin, timeout=2 * timeout)
 
     def run(self, *words: str, stdin: str | None = None, timeout: float = TIMEOUT_S) -> str:
@@ -94,6 +96,15 @@ class Kubectl:
         words = ["logs", pod, f"--container={container}", f"--tail={lines}"]
         done = self.call(*words, *(["--previous"] if previous else []))
         return done.out.splitlines() if done.code == 0 else []
+
+
+def _in_pod() -> bool:
+    """Whether kubectl has only the account of the pod that it runs in.
+
+    It takes that only where no flag says how to ask the API (github.com/kubernetes/kubernetes/issues/93474).
+    """
+    given = os.environ.get("KUBECONFIG") or (Path.home() / ".kube" / "config").exists()
+    return "KUBERNETES_SERVICE_HOST" in os.environ and not given
 
 
 def objects(done: Done) -> list[Object]:

@@ -71,7 +71,7 @@ class Proposal:
     def unchanged(self) -> bool:
         """Whether the release is already what the deployment asks for."""
         latest = self.current.revisions[-1] if self.current.revisions else None
-        same = self.current.values.get("record") == self.values["record"]
+        same = values.same(self.current.values.get("record"), self.values["record"])
         return bool(latest and latest.status == "deployed" and same and not self.changes)
 
     def require(self) -> None:

@@ -169,6 +169,15 @@ def record(
     }
 
 
+def same(record: Values | None, other: Values) -> bool:
+    """Whether two records say the same; but for the speed, which a fresh pod measures anew of its processor."""
+    return _unmeasured(record or {}) == _unmeasured(other)
+
+
+def _unmeasured(record: Values) -> Values:
+    return record | {"plan": {**record.get("plan", {}), "speed": None}}
+
+
 def spec_digest(deployment: Deployment) -> str:
     """A hash of what a deployment says, and the values that its owner wrote, however they are written."""
     cluster = deployment.cluster

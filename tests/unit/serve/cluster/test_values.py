@@ -14,9 +14,10 @@ from shipfit.serve.cluster.values import (
     artifacts_of,
     release_name,
     render,
+    same,
     spec_digest,
 )
-from shipfit.sizing import Plan
+from shipfit.sizing import Plan, PredictedSpeed
 from shipfit.spec import Deployment, load
 from shipfit.spec.precision import Precision
 
@@ -138,6 +139,20 @@ def test_the_record_names_what_is_served_and_what_was(plan: Plan, tmp_path: Path
     assert set() == artifacts_of({})
     again = render(deployment(tmp_path), plan, WEIGHTS, None, holder="id", previous=before)
     assert again["record"] == record
+
+
+def test_a_processor_that_was_measured_anew_makes_no_other_record(plan: Plan, tmp_path: Path) -> None:
+    def record(**more: Any) -> Any:
+        return render(deployment(tmp_path), plan.model_copy(update=more), WEIGHTS, None)["record"]
+
+    one, other = (
+        PredictedSpeed(ttft_ms=tpot_ms, tpot_ms=tpot_ms, output_tokens_per_s=16, overloaded=False)
+        for tpot_ms in (60.0, 61.0)
+    )
+    assert record(speed=one) != record(speed=other)
+    assert same(record(speed=one), record(speed=other))
+    assert not same(record(), record(replicas=plan.replicas + 1))
+    assert not same(None, record())
 
 
 def test_a_spec_is_told_from_another_by_what_it_says(tmp_path: Path) -> None:
