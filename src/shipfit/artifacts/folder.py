@@ -11,6 +11,7 @@ from shipfit.artifacts.parallel import Meter
 from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
 
 _CHUNK = 2**20
+"""Bytes that are read, hashed and handed on at a time: of 4 MiB, hashing took a quarter longer."""
 
 
 def files_of(folder: Path) -> dict[str, Path]:
