@@ -17,11 +17,11 @@ import yaml
 from tests.e2e.cluster.conftest import RELEASE, Service
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 
 LEAST, MOST = 200, 1000
-PAUSE_S = 1.8  # the processors start replicas meanwhile
-TRIED = 25  # of them a new version must answer well
+PAUSE_S = 2.2  # the processors start replicas meanwhile
+TRIED = 20  # of them a new version must answer well
 CLIENT = Path(__file__).with_name("load.py")
 
 
