@@ -17,8 +17,8 @@ TRANSFERS = 4
 
 
 PIECE = 256 * 2**10
-"""Bytes that are read or written and then hashed: they still lie in the core's cache (as many as hashlib.file_digest
-takes). Where a chunk of 8 MiB was written and then hashed, hashing took twice as long."""
+"""Bytes that are read or written and then hashed, while they lie in the core's cache: as many as hashlib.file_digest
+takes."""
 _SHOWN_EVERY = 4 * 2**20
 """Bytes between two updates of what is shown."""
 
