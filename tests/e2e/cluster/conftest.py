@@ -67,6 +67,11 @@ class Service:
             timeout=COMMAND_S,
         )
 
+    def carry_out(self, *words: str | Path) -> None:
+        """Run a command that changes what is served, and must succeed."""
+        said = self.shipfit(*words, "--yes")
+        assert said.returncode == 0, said.stdout + said.stderr
+
     def changed(self, spec: dict[str, Any] | None = None, values: dict[str, Any] | None = None) -> Path:
         """Another file of the same deployment: with other fields, or values merged over its own."""
         folder = self.folder / "changed"

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from scripts.cluster_demo.requantize import CRONJOB
 from shipfit.artifacts import open_store
 from shipfit.core.progress import NoProgress
 from tests.e2e.cluster.conftest import RELEASE, Service
@@ -15,7 +16,6 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 KINDS = ("replica", "router", "test")
-CRONJOB = "requantization-gemma-3-270m"
 
 
 def test_the_next_run_of_the_schedule_says_unchanged_and_starts_no_ray_cluster(service: Service) -> None:

@@ -74,11 +74,11 @@ def test_no_request_notices_what_happens_to_its_deployment(
 
         # another artifact comes, goes again, and comes once more by way of a share of the requests
         newer = service.changed({"artifact": service.publish_again(monkeypatch, "newer")})
-        carry_out(service, "deploy", newer)
+        service.carry_out("deploy", newer)
         assert before != service.served()
-        carry_out(service, "rollback", newer)
+        service.carry_out("rollback", newer)
         assert before == service.served()
-        carry_out(service, "promote", newer, "--canary=50%", f"--requests={TRIED}")
+        service.carry_out("promote", newer, "--canary=50%", f"--requests={TRIED}")
         assert before != service.served()
     assert LEAST <= len(results) < MOST
     failed = [each for each in results if not each["whole"]]
@@ -86,12 +86,6 @@ def test_no_request_notices_what_happens_to_its_deployment(
         each for each in failed if each["first"] and each["at"] < killed < each["at"] + each["seconds"] + 1
     ]
     assert [] == [each for each in failed if each not in cut_off]
-
-
-def carry_out(service: Service, *words: str | Path) -> None:
-    """Run a command that changes what is served, and must succeed."""
-    said = service.shipfit(*words, "--yes")
-    assert said.returncode == 0, said.stdout + said.stderr
 
 
 def drain(node: str) -> None:

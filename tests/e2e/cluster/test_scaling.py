@@ -116,8 +116,7 @@ def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service
             },
             "drain": {"requestsSeconds": 20},
         }
-        said = service.shipfit("deploy", service.changed(values=scaled), "--yes")
-        assert said.returncode == 0, said.stderr
+        service.carry_out("deploy", service.changed(values=scaled))
         eventually(lambda: len(service.ready()) == 1, 300, every=1)  # nobody asks: one does
         stop = threading.Event()
         with clients(service, stop) as answers:
@@ -126,7 +125,6 @@ def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service
         assert set(answers) == {httpx.codes.OK}
         eventually(lambda: len(service.ready()) == 3, LULL_S, every=1)
         eventually(lambda: len(service.ready()) == 1, LULL_S + 180, every=1)
-    back = service.shipfit("rollback", service.file, "--yes")
-    assert back.returncode == 0, back.stderr
+    service.carry_out("rollback", service.file)
     assert before == service.served()
     assert len(service.ready()) == 2

@@ -72,7 +72,7 @@ def host_bytes(
     costs = engine.made.costs
     source = costs.model * sum(weight.parameters * weight.wide_bytes for weight in facts.weights)
     calibrating = _of_samples(facts, used, costs.hidden, costs.widest)
-    if gpu and offloaded:
+    if offloaded:
         calibrating += _PINNED * offloaded_bytes(facts, engine, used)
     if not gpu:
         calibrating += _of_samples(facts, used, costs.gpu_hidden, costs.gpu_widest)
