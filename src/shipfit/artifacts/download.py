@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 PARTS = ".parts"
 """Folder, below that of the artifact, of the files that are still coming."""
-_CHUNKS_AT_ONCE = 8
-"""Chunks asked for at a time, over all files: memory stays the same for one file and for a hundred shards."""
 _RESERVE = 64 * 2**20
 """Bytes of the disk that are left free."""
 
@@ -33,11 +31,11 @@ def verify_stored(objects: Objects, manifest: Manifest, progress: Progress) -> N
         EnvironmentFailure: a file is missing or differs; names it and says how.
     """
     meter = Meter(progress, f"verifying {manifest.name}", manifest.total_bytes)
-    at_once = _chunks_of_each(manifest.files)
+    files = min(len(manifest.files), TRANSFERS)
 
     def check(entry: FileEntry) -> None:
         digest = hashlib.sha256()
-        for chunk in _from_store(objects, manifest, entry, 0, at_once):
+        for chunk in _from_store(objects, manifest, entry, 0, files):
             digest.update(chunk)
             meter.add(len(chunk))
         _compare(objects, manifest, entry, digest.hexdigest())
@@ -68,11 +66,11 @@ def download(
             hint="free some, or set SHIPFIT_CACHE_DIR and SHIPFIT_STATE_DIR to another disk",
         )
     meter = Meter(progress, f"pulling {stored.name}", total)
-    at_once = _chunks_of_each(entries)
+    files = min(len(entries), TRANSFERS)
 
     def bring(entry: FileEntry) -> None:
         part = parts / entry.path.replace("/", "%")  # no path of an artifact holds a percent sign
-        _fetch(objects, stored, entry, part, at_once, meter)
+        _fetch(objects, stored, entry, part, files, meter)
         target = folder / entry.path
         target.parent.mkdir(parents=True, exist_ok=True)
         part.replace(target)
@@ -109,7 +107,7 @@ def disk_errors(name: str) -> Iterator[None]:
 
 
 def _fetch(
-    objects: Objects, stored: Manifest | Staged, entry: FileEntry, part: Path, at_once: int, meter: Meter
+    objects: Objects, stored: Manifest | Staged, entry: FileEntry, part: Path, files: int, meter: Meter
 ) -> None:
     """Bring one file to ``part``, going on from what an earlier call left there."""
     resumed = part.exists() and part.stat().st_size <= entry.bytes
@@ -117,7 +115,7 @@ def _fetch(
     count = _hash_file(part, digest, meter) if resumed else 0
     with part.open("r+b" if resumed else "wb") as stream:
         stream.seek(count)
-        for chunk in _from_store(objects, stored, entry, count, at_once):
+        for chunk in _from_store(objects, stored, entry, count, files):
             content = memoryview(chunk)
             for begin in range(0, len(content), PIECE):
                 piece = content[begin : begin + PIECE]
@@ -126,18 +124,13 @@ def _fetch(
             meter.add(len(content))
     if resumed and digest.hexdigest() != entry.sha256:
         part.unlink()  # what was left there was not good: once more from the beginning
-        _fetch(objects, stored, entry, part, at_once, meter)
+        _fetch(objects, stored, entry, part, files, meter)
         return
     try:
         _compare(objects, stored, entry, digest.hexdigest())
     except EnvironmentFailure:
         part.unlink()
         raise
-
-
-def _chunks_of_each(entries: list[FileEntry]) -> int:
-    """How many chunks of each of some files are asked for at a time."""
-    return max(1, _CHUNKS_AT_ONCE // min(max(len(entries), 1), TRANSFERS))
 
 
 def _hash_file(path: Path, digest: hashlib._Hash, meter: Meter) -> int:
@@ -156,7 +149,7 @@ def _has_size(path: Path, size: int) -> bool:
 
 
 def _from_store(
-    objects: Objects, stored: Manifest | Staged, entry: FileEntry, offset: int, at_once: int
+    objects: Objects, stored: Manifest | Staged, entry: FileEntry, offset: int, files: int
 ) -> Iterator[Bytes]:
     key = file_key(stored, entry)
     doing = f"reading {entry.path} of {stored.name}"
@@ -169,7 +162,7 @@ def _from_store(
                 entry,
                 f"has {size:,} bytes in the store, not the {entry.bytes:,} of the manifest",
             )
-        yield from objects.stream(key, offset, size, at_once, doing)
+        yield from objects.stream(key, offset, size, doing, files=files)
     except FileNotFoundError:
         raise _refusal(objects, stored, entry, "is missing from the store") from None
 

@@ -39,6 +39,8 @@ PATIENT_RETRY: RetryConfig = {**QUICK_RETRY, "max_retries": 3, "retry_timeout": 
 _PART = 8 * 2**20
 _MOST_PARTS = 9_000  # S3 allows 10,000 parts: docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 _PARTS_IN_FLIGHT = 4
+_REQUESTS_AT_ONCE = 8
+_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,24 @@ class Objects:
         patient: the client for files.
         label: what errors call the store; never with a credential.
         log: the store's own log, named by errors; for the embedded store.
+        at_once: requests for content in flight, over all files. One seldom fills a network; on this machine it does,
+            where more would only cost the processors (``benchmarks/artifacts.py``).
     """
 
-    def __init__(self, quick: Any, patient: Any, label: str, *, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        quick: Any,
+        patient: Any,
+        label: str,
+        *,
+        log: Path | None = None,
+        at_once: int = _REQUESTS_AT_ONCE,
+    ) -> None:
         self._quick = quick
         self._patient = patient
         self.label = label
         self._log = log
+        self._at_once = at_once
 
     def read(self, key: str, doing: str) -> Value | None:
         """A small object; None if it is not there.
@@ -191,25 +204,32 @@ class Objects:
             return Object(meta["path"], meta["size"], meta["last_modified"])
         return None
 
-    def stream(self, key: str, start: int, end: int, at_once: int, doing: str) -> Iterator[Bytes]:
-        """The bytes of a file from ``start`` to before ``end``, in order, in chunks of some MiB.
+    def stream(self, key: str, start: int, end: int, doing: str, *, files: int = 1) -> Iterator[Bytes]:
+        """The bytes of a file from ``start`` to before ``end``, in order, in chunks of 1 to 8 MiB.
 
         Args:
-            at_once: how many such chunks are asked for at a time: one stream seldom fills a network.
+            files: how many files are read at a time: memory stays the same for one and for many.
 
         Raises:
             FileNotFoundError: there is no such object.
             EnvironmentFailure: the store failed.
         """
+        if start == end:
+            return
+        at_once = max(1, self._at_once // files)
+        with explained(self.label, doing, self._log):
+            if at_once == 1:
+                found = obstore.get(self._patient, key, options={"range": (start, end)})
+                yield from found.stream(min_chunk_size=_CHUNK)
+            else:
+                yield from self._ranges(key, start, end, at_once)
 
+    def _ranges(self, key: str, start: int, end: int, at_once: int) -> Iterator[Bytes]:
         def part(offset: int) -> Bytes:
             return obstore.get_range(self._patient, key, start=offset, end=min(offset + _PART, end))
 
         offsets = iter(range(start, end, _PART))
-        with (
-            explained(self.label, doing, self._log),
-            ThreadPoolExecutor(at_once, thread_name_prefix="range") as pool,
-        ):
+        with ThreadPoolExecutor(at_once, thread_name_prefix="range") as pool:
             pending = deque(pool.submit(part, offset) for offset in islice(offsets, at_once))
             try:
                 while pending:

@@ -126,7 +126,7 @@ def objects(ports: dict[str, int]) -> Objects:
             )
             for client, retry in ((QUICK_CLIENT, QUICK_RETRY), (PATIENT_CLIENT, PATIENT_RETRY))
         )
-    return Objects(quick, patient, LABEL, log=log_file())
+    return Objects(quick, patient, LABEL, log=log_file(), at_once=1)
 
 
 @contextmanager

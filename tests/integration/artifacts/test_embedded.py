@@ -15,6 +15,7 @@ import pytest
 from shipfit.artifacts import ManifestDraft, open_store, running, weed
 from shipfit.artifacts.objects import Objects
 from shipfit.core.errors import EnvironmentFailure
+from shipfit.core.paths import cache_dir
 from shipfit.core.progress import NoProgress
 from tests.waiting import eventually
 
@@ -90,13 +91,14 @@ def test_what_was_committed_survives_a_killed_process(
 
 
 class _Killer(NoProgress):
-    """Kills SeaweedFS once an upload has begun."""
+    """Kills SeaweedFS once something that takes a while has begun."""
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str) -> None:
+        self.doing = doing
         self.done = False
 
     def update(self, text: str, fraction: float | None = None) -> None:
-        if not self.done and text.startswith("uploading") and (fraction or 0) > 0.3:
+        if not self.done and text.startswith(self.doing) and (fraction or 0) > 0.3:
             self.done = True
             os.kill(_now().server.pid, signal.SIGKILL)
 
@@ -105,7 +107,7 @@ def test_a_store_that_dies_in_an_upload_leaves_nothing_half_visible(
     own_store: Path, model: Path, draft: Draft
 ) -> None:
     (model / "model.safetensors").write_bytes(os.urandom(96 * 2**20))
-    killer = _Killer()
+    killer = _Killer("uploading")
     with open_store(None, QUIET) as store, pytest.raises(EnvironmentFailure, match="while uploading demo"):
         store.publish(model, draft(), killer)
     assert killer.done
@@ -113,6 +115,24 @@ def test_a_store_that_dies_in_an_upload_leaves_nothing_half_visible(
         assert [] == store.names()
         manifest = store.publish(model, draft(), QUIET)
         store.verify("demo", manifest.fingerprint, QUIET)
+
+
+def test_what_a_store_that_dies_in_a_pull_has_sent_is_not_asked_for_again(
+    own_store: Path, model: Path, draft: Draft
+) -> None:
+    (model / "model.safetensors").write_bytes(os.urandom(96 * 2**20))
+    killer = _Killer("pulling")
+    with open_store(None, QUIET) as store:
+        manifest = store.publish(model, draft(), QUIET)
+        with pytest.raises(EnvironmentFailure, match=r"while reading model\.safetensors of demo"):
+            store.pull("demo", manifest.fingerprint, killer)
+    [part] = cache_dir("artifacts", "demo", manifest.fingerprint).rglob("model.safetensors")
+    assert 16 * 2**20 < part.stat().st_size < 96 * 2**20
+    inode = part.stat().st_ino
+    with open_store(None, QUIET) as store:
+        pulled = store.pull("demo", manifest.fingerprint, QUIET).path / part.name
+    assert inode == pulled.stat().st_ino
+    assert (model / part.name).read_bytes() == pulled.read_bytes()
 
 
 def test_a_full_disk_is_one_line(own_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

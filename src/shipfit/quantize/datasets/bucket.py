@@ -19,8 +19,6 @@ from shipfit.quantize.datasets.prune import prune
 from shipfit.spec import TextSource
 
 _DOING = "looking for a dataset"
-_AT_ONCE = 4
-"""Chunks that are asked for at a time."""
 
 
 def find(url: str, wanted: TextSource, progress: Progress) -> Source:
@@ -63,7 +61,7 @@ def _copy(objects: Objects, wanted: Object, progress: Progress) -> Path:
         done = 0
         try:
             with unfinished.open("wb") as stream:
-                for chunk in objects.stream(wanted.key, 0, wanted.size, _AT_ONCE, doing):
+                for chunk in objects.stream(wanted.key, 0, wanted.size, doing):
                     stream.write(chunk)
                     done += len(chunk)
                     progress.update(doing, done / max(wanted.size, 1))
