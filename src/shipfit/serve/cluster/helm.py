@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,7 +166,10 @@ class Helm:
         if not found:
             return Current()
         serving = Current(found).serving or found[-1]
-        return Current(found, self.values(serving.number), self.manifest(found[-1].number))
+        with ThreadPoolExecutor() as pool:
+            values = pool.submit(self.values, serving.number)
+            manifest = pool.submit(self.manifest, found[-1].number)
+            return Current(found, values.result(), manifest.result())
 
     def revisions(self) -> list[Revision]:
         """Those that Helm keeps, the oldest first; none where there is no release.
