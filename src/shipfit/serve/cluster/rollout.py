@@ -18,7 +18,7 @@ from shipfit.serve.cluster import groups
 from shipfit.serve.cluster.changes import Change
 from shipfit.serve.cluster.diagnosis import Cause, causes, containers, ending, newest, owner, ready
 from shipfit.serve.cluster.kubectl import OUT_OF_REACH, Object, objects
-from shipfit.serve.cluster.target import INSTANCE, Target
+from shipfit.serve.cluster.target import COMPONENT, INSTANCE, Target
 from shipfit.serve.cluster.workloads import MAKES_PODS, workloads
 from shipfit.serve.logs import plain
 
@@ -171,12 +171,16 @@ def watch(
 def remove(target: Target, progress: Progress) -> None:
     """Remove the release, and wait until its pods have finished their requests and are gone.
 
+    Also those of ``helm test``, which Helm leaves.
+
     Raises:
         EnvironmentFailure: Helm or the cluster failed, or a pod does not end.
     """
     scene = look(target)
     deadline = time.monotonic() + _MARGIN_S + max(map(_grace, scene.objects), default=0)
     target.helm.uninstall()
+    tests = f"--selector={INSTANCE}={target.release},{COMPONENT}=test"
+    target.kubectl.run("delete", "pods", tests, "--wait=false")
     while left := [each["metadata"]["name"] for each in look(target).objects if each["kind"] == "Pod"]:
         if time.monotonic() > deadline:
             raise EnvironmentFailure(

@@ -77,7 +77,12 @@ def total(amounts: Iterable[Amounts]) -> Amounts:
 
 def holds(pod: Object) -> bool:
     """Whether a pod has a place on a node."""
-    return bool(pod.get("spec", {}).get("nodeName")) and pod.get("status", {}).get("phase") not in _ENDED
+    return bool(pod.get("spec", {}).get("nodeName")) and not ended(pod)
+
+
+def ended(pod: Object) -> bool:
+    """Whether a pod has done its work, as that of ``helm test`` has: it is there and takes nothing."""
+    return pod.get("status", {}).get("phase") in _ENDED
 
 
 def usable(node: Object) -> bool:

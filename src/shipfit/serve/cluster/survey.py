@@ -13,6 +13,7 @@ from shipfit.serve.cluster.gpus import nodes_and_pods
 from shipfit.serve.cluster.helm import Current
 from shipfit.serve.cluster.kubectl import OUT_OF_REACH, Kubectl, Object, objects
 from shipfit.serve.cluster.programs import require
+from shipfit.serve.cluster.room import ended
 from shipfit.serve.cluster.target import INSTANCE, KIND, Target
 from shipfit.serve.cluster.workloads import Reference
 
@@ -39,11 +40,12 @@ class Survey:
     current: Current = field(default_factory=Current)
 
     def own_pods(self, target: Target) -> list[Object]:
-        """The release's pods."""
+        """The release's pods, less those that have ended."""
         return [
             each
             for each in self.items or []
             if each["kind"] == "Pod"
+            and not ended(each)
             and each["metadata"]["namespace"] == target.cluster.namespace
             and each["metadata"].get("labels", {}).get(INSTANCE) == target.release
         ]

@@ -108,6 +108,9 @@ def test_70b_at_4_bits_lands_on_one_a100_is_updated_in_place_and_leaves_nothing(
     assert first == status(target_of(deployment)).record["artifact"]["fingerprint"]
     assert {first} == pinned("llama-4bit")
 
+    site.namespace.kubectl(
+        "create", "--filename=-", stdin=helm(site, "get", "hooks")
+    )  # `helm test` leaves it
     assert take_down(deployment, QUIET)
     assert not take_down(deployment, QUIET)
     left = site.namespace.get("all,configmaps,secrets,serviceaccounts,networkpolicies,poddisruptionbudgets")
@@ -348,8 +351,12 @@ def needs_groups() -> None:
         )
 
 
+def helm(site: Site, *words: str) -> str:
+    """What Helm says of the release; nothing where it fails."""
+    command = ["helm", *words, "chat", f"--namespace={site.namespace.name}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
 def pending(site: Site) -> bool:
-    words = ["helm", "history", "chat", f"--namespace={site.namespace.name}", "--output=json"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    history: list[dict[str, Any]] = json.loads(done.stdout) if done.returncode == 0 else []
+    history: list[dict[str, Any]] = json.loads(helm(site, "history", "--output=json") or "[]")
     return bool(history) and history[-1]["status"] == "pending-install"

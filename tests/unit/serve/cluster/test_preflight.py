@@ -218,6 +218,14 @@ def test_quotas_count_what_others_use_and_what_is_needed() -> None:
     assert [] == list(of_quotas([quota], [workload(gpus=1)], [running("a", 2)]))
 
 
+def test_own_pods_that_have_ended_take_nothing_and_are_not_counted(target: Target) -> None:
+    metadata = {"namespace": "llm", "labels": {"app.kubernetes.io/instance": "chat"}}
+    serving = running("a", 1) | {"metadata": metadata}
+    of_helm_test = serving | {"status": {"phase": "Succeeded"}}
+    found = Survey((1, 36), {"kind": "Namespace"}, [machine("a", 1), serving, of_helm_test])
+    assert [serving] == found.own_pods(target)
+
+
 def test_one_error_stands_for_all_objections() -> None:
     room, file, server = (
         Objection("no room", "add nodes", "verdict"),
