@@ -1,12 +1,12 @@
 """Publish and pull on the embedded store, as ratios to the bare obstore client copying the same bytes in the same run.
 
 The bare client neither hashes nor verifies nor commits; it has as many files in flight as shipfit. It gets twice: as it
-comes, and in chunks of 1 MiB, which suit it best. Both copy in turn, in the next round in the other order, best of the
-rounds. Goal: at least 0.9 of its speed, both ways, as one file and as shards, in memory that does not grow with the
-artifact (the most of any round is shown; Linux tells it). On two cores sha256 alone, shown as "verify again", takes
-what the bare client leaves of them. On a machine that does other work meanwhile, the ratio of processor time, ours and
-the server's together, says more than that of speed. The disk must hold the artifact three times, and twice more for
-every round.
+comes, and in chunks of 1 MiB, since which of them is quicker depends on the size and the machine. Both copy in turn, in
+the next round in the other order, best of the rounds. Goal: at least 0.9 of its speed, both ways, as one file and as
+shards, in memory that does not grow with the artifact (the most of any round is shown; Linux tells it). On two cores
+sha256 alone takes about what the bare client leaves of them ("verify again" reads and hashes). On a machine that does
+other work meanwhile, the ratio of processor time, ours and the server's together, says more than that of speed. The
+disk must hold the artifact three times, and twice more for every round.
 
     python benchmarks/artifacts.py [--mib 512] [--rounds 3]
 """

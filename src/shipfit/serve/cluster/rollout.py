@@ -178,9 +178,10 @@ def remove(target: Target, progress: Progress) -> None:
     """
     scene = look(target)
     deadline = time.monotonic() + _MARGIN_S + max(map(_grace, scene.objects), default=0)
-    target.helm.uninstall()
+    # First, so that what fails here or is cut off can be begun again: without a release there is nothing to remove.
     tests = f"--selector={INSTANCE}={target.release},{COMPONENT}=test"
     target.kubectl.run("delete", "pods", tests, "--wait=false")
+    target.helm.uninstall()
     while left := [each["metadata"]["name"] for each in look(target).objects if each["kind"] == "Pod"]:
         if time.monotonic() > deadline:
             raise EnvironmentFailure(

@@ -108,9 +108,8 @@ def test_70b_at_4_bits_lands_on_one_a100_is_updated_in_place_and_leaves_nothing(
     assert first == status(target_of(deployment)).record["artifact"]["fingerprint"]
     assert {first} == pinned("llama-4bit")
 
-    site.namespace.kubectl(
-        "create", "--filename=-", stdin=helm(site, "get", "hooks")
-    )  # `helm test` leaves it
+    # As `helm test` does, and leaves it.
+    site.namespace.kubectl("create", "--filename=-", stdin=helm(site, "get", "hooks"))
     assert take_down(deployment, QUIET)
     assert not take_down(deployment, QUIET)
     left = site.namespace.get("all,configmaps,secrets,serviceaccounts,networkpolicies,poddisruptionbudgets")
