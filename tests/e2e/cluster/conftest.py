@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import httpx
 import pytest
 import yaml
 
+from scripts.cluster_demo.requantize import CRONJOB
 from shipfit.artifacts import ManifestDraft, Store
 from shipfit.artifacts.address import objects_at
 from shipfit.core.progress import NoProgress
@@ -31,6 +33,7 @@ NAMESPACE = "shipfit-e2e"
 RELEASE = "gemma-3-270m"
 DEMO_S = 1500
 COMMAND_S = 900
+RUN_S = 300
 
 
 @dataclass
@@ -123,13 +126,27 @@ class Service:
         said = self.shipfit("status", self.file, "--json")
         return str(json.loads(said.stdout)["record"]["artifact"]["fingerprint"])
 
-    def answers(self) -> bool:
-        """Whether a completion comes through the router."""
+    def answers(self, patience: float = 120) -> bool:
+        """Whether a completion comes through the router, and in so many seconds."""
         body = {"model": RELEASE, "prompt": "Water boils at", "max_tokens": 4}
         headers = {"authorization": f"Bearer {self.key}"}
         with self.namespace.forwarded(f"{RELEASE}-router", 80) as port:
             address = f"http://127.0.0.1:{port}/v1/completions"
-            return httpx.post(address, json=body, headers=headers, timeout=120).status_code == httpx.codes.OK
+            answer = httpx.post(address, json=body, headers=headers, timeout=patience)
+        return answer.status_code == httpx.codes.OK
+
+    def run_schedule(self) -> str:
+        """Begin what the schedule would begin; what it said, once it went well."""
+        space, name = self.namespace, f"now-{int(time.time())}"
+        space.kubectl("create", "job", f"--from=cronjob/{CRONJOB}", name)
+
+        def conditions() -> set[str]:
+            return {each["type"] for each in space.get(f"job/{name}")["status"].get("conditions", ())}
+
+        eventually(lambda: {"Complete", "Failed"} & conditions(), RUN_S, every=1)
+        said = space.kubectl("logs", f"job/{name}", "--all-containers", "--ignore-errors")
+        assert "Complete" in conditions(), said
+        return said
 
     def reach_store(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let the test itself reach the store, as commands do."""

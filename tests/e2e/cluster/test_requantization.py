@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 import yaml
 
-from scripts.cluster_demo.requantize import CRONJOB, PIPELINE
+from scripts.cluster_demo.requantize import PIPELINE
 from scripts.cluster_demo.requantize import RELEASE as SCHEDULE
 from shipfit.artifacts import open_store
 from shipfit.core.progress import NoProgress
 from tests.e2e.cluster.conftest import NAMESPACE, Service
 from tests.integration.helm.charts import REQUANTIZATION, run
-from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-
-RUN_S = 300
 
 
 @contextmanager
@@ -41,20 +37,6 @@ def rolling_out(service: Service, artifact: str) -> Iterator[None]:
         run("helm", "rollback", SCHEDULE, f"--namespace={NAMESPACE}")
 
 
-def run_now(service: Service) -> str:
-    """Begin what the schedule would begin; what it said, once it went well."""
-    space, name = service.namespace, f"rollout-{int(time.time())}"
-    space.kubectl("create", "job", f"--from=cronjob/{CRONJOB}", name)
-
-    def conditions() -> set[str]:
-        return {each["type"] for each in space.get(f"job/{name}")["status"].get("conditions", ())}
-
-    eventually(lambda: {"Complete", "Failed"} & conditions(), RUN_S, every=1)
-    said = space.kubectl("logs", f"job/{name}", "--all-containers", "--ignore-errors")
-    assert "Complete" in conditions(), said
-    return said
-
-
 def test_a_run_rolls_out_what_is_in_the_channel_and_the_next_one_changes_nothing(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,7 +47,7 @@ def test_a_run_rolls_out_what_is_in_the_channel_and_the_next_one_changes_nothing
         promoted = store.resolve(name, channel)
     ray = set(space.kubectl("get", "rayjobs,rayclusters", "--output=name").split())
     with rolling_out(service, artifact):
-        said = run_now(service)
+        said = service.run_schedule()
         assert "unchanged" in said  # of the pipeline, whose own channel is another
         assert "answers" in said
         assert service.served() == promoted != before
@@ -73,7 +55,7 @@ def test_a_run_rolls_out_what_is_in_the_channel_and_the_next_one_changes_nothing
         assert len(replicas) == 1
         assert service.answers()
 
-        assert "nothing changes" in run_now(service)
+        assert "nothing changes" in service.run_schedule()
         assert replicas == service.ready()
         assert set(space.kubectl("get", "rayjobs,rayclusters", "--output=name").split()) <= ray
     service.carry_out("rollback", service.file)

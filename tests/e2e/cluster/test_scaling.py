@@ -1,71 +1,57 @@
-"""KEDA adds and takes away replicas by what vLLM itself says of its queue, through a real Prometheus."""
+"""KEDA adds and takes away replicas by what vLLM and the routers say of their queues, through a real Prometheus."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 
 from tests.e2e.cluster.conftest import NAMESPACE, RELEASE, Service
-from tests.integration.helm.charts import free_ports
+from tests.integration.helm.charts import run
+from tests.integration.prometheus import Targets, prometheus
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 CLIENTS = 16  # several times what a replica takes at once
 LULL_S = 120
+START_S = 240
+METRICS = {"replica": (8000, "/metrics"), "router": (9902, "/stats/prometheus")}
 
 
 @contextmanager
-def prometheus(service: Service, folder: Path, address: str) -> Iterator[str]:
-    """A Prometheus of this machine that scrapes the replicas; its URL as pods reach it."""
-    targets = folder / "targets.json"  # Debian's Prometheus does not ask Kubernetes
-    targets.write_text("[]")
-    config = folder / "prometheus.yaml"
-    discovery = [{"files": [str(targets)], "refresh_interval": "5s"}]
-    settings = {
-        "global": {"scrape_interval": "5s", "scrape_timeout": "4s"},
-        "scrape_configs": [{"job_name": "replicas", "file_sd_configs": discovery}],
-    }
-    config.write_text(yaml.safe_dump(settings))
-    (port,) = free_ports(1)
-    words = [
-        *("prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"),
-        f"--web.listen-address={address}:{port}",
-    ]
-    stop = threading.Event()
+def scaled(service: Service, folder: Path, least: int, most: int) -> Iterator[None]:
+    """While the block runs, KEDA decides how many replicas there are; then all is as before."""
+    before = service.served()
 
-    def follow() -> None:
-        while not stop.wait(3):
-            found = [
-                {
-                    "targets": [f"{each['status']['podIP']}:8000"],
-                    "labels": {"namespace": NAMESPACE, "pod": each["metadata"]["name"]},
-                }
-                for each in service.pods()
-                if each["status"].get("podIP")
-            ]
-            targets.with_suffix(".new").write_text(json.dumps(found))
-            targets.with_suffix(".new").replace(targets)
+    def targets() -> Targets:
+        return [
+            {
+                "targets": [f"{pod['status']['podIP']}:{port}"],
+                "labels": {
+                    "namespace": NAMESPACE,
+                    "pod": pod["metadata"]["name"],
+                    "__metrics_path__": path,
+                },
+            }
+            for component, (port, path) in METRICS.items()
+            for pod in service.pods(component)
+            if pod["status"].get("podIP")
+        ]
 
-    following = threading.Thread(target=follow)
-    with (folder / "prometheus.log").open("w") as log, subprocess.Popen(words, stderr=log) as running:
-        following.start()
-        try:
-            yield f"http://{address}:{port}"
-        finally:
-            stop.set()
-            following.join()
-            running.terminate()
+    with prometheus(folder, targets) as url:
+        bounds = {"min": least, "max": most, "waitingRequests": 2, "lullSeconds": LULL_S, "prometheus": url}
+        values = {"models": {"main": {"autoscaling": bounds}}, "drain": {"requestsSeconds": 20}}
+        service.carry_out("deploy", service.changed(values=values))
+        yield
+    service.carry_out("rollback", service.file)
+    assert before == service.served()
+    assert len(service.ready()) == 2
 
 
 @contextmanager
@@ -94,30 +80,8 @@ def clients(service: Service, stop: threading.Event) -> Iterator[list[int]]:
 
 
 def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service, tmp_path: Path) -> None:
-    address = os.environ.get("SHIPFIT_TEST_ADDRESS")
-    if not address or shutil.which("prometheus") is None:
-        pytest.skip(
-            "have Prometheus (apt-get install prometheus), and KEDA in the cluster; SHIPFIT_TEST_ADDRESS is the address"
-            " by which its pods reach this machine"
-        )
-    before = service.served()
-    with prometheus(service, tmp_path, address) as url:
-        scaled = {
-            "models": {
-                "main": {
-                    "autoscaling": {
-                        "min": 1,
-                        "max": 3,
-                        "waitingRequests": 2,
-                        "lullSeconds": LULL_S,
-                        "prometheus": url,
-                    }
-                }
-            },
-            "drain": {"requestsSeconds": 20},
-        }
-        service.carry_out("deploy", service.changed(values=scaled))
-        eventually(lambda: len(service.ready()) == 1, 300, every=1)  # nobody asks: one does
+    with scaled(service, tmp_path, 1, 3):
+        eventually(lambda: len(service.ready()) == 1, START_S, every=1)  # nobody asks: one does
         stop = threading.Event()
         with clients(service, stop) as answers:
             eventually(lambda: len(service.pods()) == 3, 200, every=1)
@@ -125,6 +89,13 @@ def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service
         assert set(answers) == {httpx.codes.OK}
         eventually(lambda: len(service.ready()) == 3, LULL_S, every=1)
         eventually(lambda: len(service.ready()) == 1, LULL_S + 180, every=1)
-    service.carry_out("rollback", service.file)
-    assert before == service.served()
-    assert len(service.ready()) == 2
+
+
+def test_the_last_replica_goes_too_and_comes_for_requests_that_wait(service: Service, tmp_path: Path) -> None:
+    with scaled(service, tmp_path, 0, 1), ThreadPoolExecutor() as pool:
+        eventually(lambda: service.pods() == [], LULL_S + 180, every=1)
+        asked = [pool.submit(service.answers, START_S) for _ in range(3)]
+        # One of them is the chart's own test, which also sees that the promise is kept once there is a replica.
+        run("helm", "test", RELEASE, f"--namespace={NAMESPACE}", f"--timeout={START_S}s")
+        assert all(each.result() for each in asked)
+        assert len(service.ready()) == 1

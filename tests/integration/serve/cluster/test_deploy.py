@@ -33,15 +33,6 @@ pytestmark = [pytest.mark.integration, needs_cluster]
 QUIET = NoProgress()
 LLAMA = "meta-llama/Llama-3.3-70B-Instruct"
 FOUR_BITS = {"model": LLAMA, "artifact": "llama-4bit@stable", "hardware": [{"gpu": "A100-SXM4-80GB"}]}
-LLAMA_405B = "meta-llama/Llama-3.1-405B-Instruct"
-H100 = "NVIDIA-H100-80GB-HBM3"
-ACROSS = {
-    "model": LLAMA_405B,
-    "artifact": "llama-405b",
-    "precision": "bf16",
-    "across_machines": True,
-    "hardware": [{"gpu": "H100-SXM5-80GB", "count": 16}],
-}
 NOTHING_NAMES_IT = Retention(keep=0, older_than="0h", rollbacks=0)
 
 
@@ -143,49 +134,6 @@ def test_16_bits_take_two_gpus_of_one_node_and_a_spare_one_is_used(site: Site, p
         ("chat-main", "spec.strategy.rollingUpdate.maxSurge: 1 -> 0"),
         ("chat-main", "spec.strategy.rollingUpdate.maxUnavailable: 0 -> 1"),
     ] == [(each.name, field) for each in proposal.changes for field in each.fields]
-
-
-def test_405b_at_16_bits_takes_eight_gpus_on_each_of_two_nodes(site: Site, publish: Publish) -> None:
-    needs_groups()
-    publish("llama-405b", LLAMA_405B, "bf16", "one")
-    deployment = site.deployment(**ACROSS)
-    node = site.node("h100-0", H100, gpu=8)
-    said = " ".join(each.what for each in propose(deployment, QUIET).objections)
-    assert "1 of 2 pods of chat-main, 2 a replica, find no room for" in said
-    assert f"{node}, with 1 of them, has 0 nvidia.com/gpu free" in said
-
-    site.node("h100-1", H100, gpu=8)
-    proposal = deployed(deployment)
-    assert (8, 2, 2) == (
-        proposal.plan.tensor_parallel,
-        proposal.plan.pipeline_parallel,
-        proposal.plan.machines,
-    )
-    assert ["h100-0", "h100-1"] == site.places()
-    leader, worker = sorted(site.pods(), key=lambda pod: str(pod["metadata"]["name"]))
-    assert ("chat-main-0", "chat-main-0-1") == (leader["metadata"]["name"], worker["metadata"]["name"])
-    for pod, headless in ((leader, False), (worker, True)):
-        (vllm,) = pod["spec"]["containers"]
-        assert "8" == vllm["resources"]["limits"]["nvidia.com/gpu"]
-        assert headless is ("--headless" in vllm["args"])
-    again = propose(deployment, QUIET)
-    assert again.unchanged
-    seen = status(target_of(deployment))
-    assert [] == seen.causes == seen.drift
-    assert [("replica", "ready"), ("replica", "ready"), ("router", "ready")] == [
-        (each.component, each.state) for each in seen.pods
-    ]
-
-    # Both nodes are full, so a new group waits for the old one's end; and both of its pods are new then.
-    publish("llama-405b", LLAMA_405B, "bf16", "two")
-    proposal = propose(deployment, QUIET)
-    told = next(line for line in proposal.pods if line.startswith("chat-main"))
-    assert "1 replica restart: in place, one ends before its successor starts" in told
-    roll_out(proposal, QUIET)
-    fresh = {each["metadata"]["uid"] for each in site.pods()}
-    assert (2, set()) == (len(fresh), fresh & {leader["metadata"]["uid"], worker["metadata"]["uid"]})
-    assert take_down(deployment, QUIET)
-    assert [] == site.pods()
 
 
 def test_a_mig_slice_is_asked_for_by_its_own_name(site: Site, publish: Publish) -> None:
@@ -340,14 +288,6 @@ def test_the_values_of_the_examples_are_those_of_the_chart(
     kinds = {each["kind"] for each in documents(rendered)}
     assert {"Deployment", "Service", "ConfigMap"} <= kinds
     assert ("Ingress" in kinds) is ("PodMonitor" in kinds) is (name == "production/llama-3.3-70b")
-
-
-def needs_groups() -> None:
-    """Skips a test where nothing makes groups of pods."""
-    if not kubectl("rollout", "status", "deployment", "--namespace=lws-system", "--timeout=60s"):
-        pytest.skip(
-            "no LeaderWorkerSet in the cluster: install it (https://lws.sigs.k8s.io/docs/installation)"
-        )
 
 
 def helm(site: Site, *words: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from shipfit.core.errors import EnvironmentFailure, ShipfitError
 from shipfit.core.progress import Progress
+from shipfit.serve.cluster import groups
 from shipfit.serve.cluster.address import reached
 from shipfit.serve.cluster.canary.figures import Counters, Seen, Series, of_replica, of_router
 from shipfit.serve.cluster.canary.judge import LEAST, Verdict, hopeless, judge
@@ -68,7 +69,7 @@ def observe(target: Target, window: Window, number: int, progress: Progress) -> 
         EnvironmentFailure: the cluster or a router does not answer.
     """
     slo, needed = target.deployment.slo, window.requests or LEAST
-    restarts = _restarts(target)
+    lives = lives_of(look(target).objects)
     counters = Counters(_first(target))
     begun = time.monotonic()
     while True:
@@ -80,7 +81,7 @@ def observe(target: Target, window: Window, number: int, progress: Progress) -> 
         counters.add(_read(target))
         seen = counters.seen(f"{target.release}-{MODEL}", f"{target.release}-{CANARY}")
         passed = time.monotonic() - begun
-        if again := [pod for pod, count in _restarts(target).items() if count > restarts.get(pod, 0)]:
+        if again := restarted(lives, lives_of(look(target).objects)):
             why = [f"{pod} restarted" for pod in again]
             return Observation(seen, Verdict("bad", judge(seen, slo, needed).figures + why, why), passed)
         enough = window.requests is not None and seen.canary.total >= window.requests
@@ -106,7 +107,11 @@ def _read(target: Target, *, all_routers: bool = False) -> dict[Series, float]:
     objects = look(target).objects
     ends = ending(objects)
     pods = [each for each in objects if each["kind"] == "Pod" and ready(each) and each not in ends]
-    asked = [each for each in pods if _label(each, COMPONENT) == "router" or _label(each, KIND) == CANARY]
+    asked = [
+        each
+        for each in pods
+        if _label(each, COMPONENT) == "router" or (_of_canary(each) and groups.leads(each))
+    ]
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda pod: _of_pod(target, pod, needed=all_routers), asked))
     return {series: value for each in found for series, value in each.items()}
@@ -127,15 +132,25 @@ def _of_pod(target: Target, pod: Object, *, needed: bool) -> dict[Series, float]
     return of_router(name, text) if router else of_replica(name, text)
 
 
-def _restarts(target: Target) -> dict[str, int]:
-    """How often each of the canary's pods was restarted."""
+def lives_of(objects: list[Object]) -> dict[str, tuple[str, int]]:
+    """Of each of the canary's pods, by name: which one it is, and how often it was restarted."""
     return {
-        each["metadata"]["name"]: sum(
-            one["restartCount"] for one in each.get("status", {}).get("containerStatuses") or []
+        each["metadata"]["name"]: (
+            each["metadata"]["uid"],
+            sum(one["restartCount"] for one in each.get("status", {}).get("containerStatuses") or []),
         )
-        for each in look(target).objects
-        if each["kind"] == "Pod" and _label(each, KIND) == CANARY
+        for each in objects
+        if each["kind"] == "Pod" and _of_canary(each)
     }
+
+
+def restarted(before: dict[str, tuple[str, int]], now: dict[str, tuple[str, int]]) -> list[str]:
+    """The pods that were restarted, or made anew under their old names, as a group is of which a container ended."""
+    return [name for name, (uid, times) in now.items() if (uid, times) != before.get(name, (uid, 0))]
+
+
+def _of_canary(each: Object) -> bool:
+    return _label(each, KIND) == CANARY
 
 
 def _label(pod: Object, name: str) -> str:
