@@ -20,7 +20,7 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 
 LEAST, MOST = 200, 1000
-PAUSE_S = 2.2  # the processors start replicas meanwhile
+PAUSE_S = 4.0  # the processors start replicas meanwhile
 TRIED = 20  # of them a new version must answer well
 CLIENT = Path(__file__).with_name("load.py")
 

@@ -16,7 +16,7 @@ from shipfit.serve.cluster.diagnosis import Cause
 from shipfit.serve.cluster.kubectl import Object
 from shipfit.serve.cluster.propose import Proposal, values_files
 from shipfit.serve.cluster.rollback import return_to
-from shipfit.serve.cluster.rollout import keep_logs, look, remove, watch
+from shipfit.serve.cluster.rollout import keep_logs, keep_looking, remove, watch
 from shipfit.serve.cluster.target import target_of
 from shipfit.serve.cluster.values import artifacts_of, served_artifacts
 from shipfit.spec import Deployment
@@ -87,7 +87,7 @@ def go_back(proposal: Proposal, cause: Cause, progress: Progress) -> NoReturn:
         EnvironmentFailure: where the cause is not in the release.
     """
     target, settled = proposal.target, proposal.current.settled
-    logs = keep_logs(target, look(target))
+    logs = keep_logs(target, keep_looking(target, progress))
     if settled:
         failed = return_to(target, settled.number, proposal.changes, proposal.held, progress)
         state = (

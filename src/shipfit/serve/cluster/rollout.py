@@ -24,6 +24,7 @@ from shipfit.serve.logs import plain
 
 _POLL_S = 1.5
 _LOG_LINES = 200  # that are kept of each container of a failed rollout
+_SILENT_S = 120.0  # that a cluster may not answer in the middle of something
 _MARGIN_S = 60  # for what no deadline counts: scheduling, the router
 _NO_GROUPS = re.compile(r"doesn't have a resource type|forbidden", re.IGNORECASE)
 
@@ -85,6 +86,26 @@ def look(target: Target) -> Scene:
     return Scene([*found, *_groups(target, own)], target.kubectl.items("events"))
 
 
+def keep_looking(target: Target, progress: Progress) -> Scene:
+    """The release now, though the cluster may not answer for a while: a busy API server, or one that is replaced.
+
+    Raises:
+        EnvironmentFailure: it does not answer for too long.
+    """
+    deadline = time.monotonic() + _SILENT_S
+    while True:
+        try:
+            return look(target)
+        except EnvironmentFailure as error:
+            if time.monotonic() > deadline:
+                raise EnvironmentFailure(
+                    f"the cluster has not answered for {_SILENT_S:.0f} s: {error.message}",
+                    hint="what was begun may go on in it: `shipfit status` tells, and `shipfit rollback` ends it",
+                ) from error
+            progress.update(f"the cluster does not answer: {error.message}")
+            time.sleep(_POLL_S)
+
+
 def _groups(target: Target, own: str) -> list[Object]:
     """LeaderWorkerSets with their StatefulSets, which do not bear the release's label; none where nobody knows them."""
     done = target.kubectl.call("get", groups.RESOURCE, own, "--output=json")
@@ -135,7 +156,7 @@ def watch(
         timeout: seconds; by default what the pods' own start-up budgets add up to.
 
     Raises:
-        EnvironmentFailure: the cluster does not answer any more.
+        EnvironmentFailure: the cluster does not answer, at first or for long.
     """
     limit = timeout or budget(after)
     before = look(target).generations
@@ -146,7 +167,7 @@ def watch(
     with begin(limit) as helm:
         while True:
             code = helm.returncode
-            release = look(target)
+            release = keep_looking(target, progress)
             scene = release.of(wanted)
             # What holds the pods up that were there before says nothing of those that come.
             begun = all(scene.generations.get(name, 0) > before.get(name, 0) for name in changing)
@@ -182,7 +203,9 @@ def remove(target: Target, progress: Progress) -> None:
     tests = f"--selector={INSTANCE}={target.release},{COMPONENT}=test"
     target.kubectl.run("delete", "pods", tests, "--wait=false")
     target.helm.uninstall()
-    while left := [each["metadata"]["name"] for each in look(target).objects if each["kind"] == "Pod"]:
+    while left := [
+        each["metadata"]["name"] for each in keep_looking(target, progress).objects if each["kind"] == "Pod"
+    ]:
         if time.monotonic() > deadline:
             raise EnvironmentFailure(
                 f"{', '.join(left)} of {target.release} did not end", hint="see `kubectl describe pod`"

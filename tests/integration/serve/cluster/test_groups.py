@@ -123,9 +123,11 @@ def test_a_canary_is_a_group_of_its_own_beside_what_serves(site: Site, publish: 
     assert [] == seen.causes == seen.drift
     assert second == seen.record["canary"]["artifact"]["fingerprint"]
 
-    # All nodes are taken, and the canary's two become free: a new group starts before the old one ends.
+    # All nodes are taken, and the canary's two become free.
     proposal = propose(newer, QUIET)
     assert [] == proposal.objections
+    told = next(line for line in proposal.pods if line.startswith("chat-main"))
+    assert "a new one starts before an old one ends" in told
     roll_out(proposal, QUIET)
     assert {second: 2} == artifacts(site)
     assert {"chat-main-0"} == behind(site, "chat-main")

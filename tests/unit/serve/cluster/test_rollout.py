@@ -1,17 +1,32 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shipfit.core.errors import EnvironmentFailure
+from shipfit.core.progress import NoProgress
+from shipfit.serve.cluster import rollout
 from shipfit.serve.cluster.changes import Change
-from shipfit.serve.cluster.rollout import Scene, budget
+from shipfit.serve.cluster.rollout import Scene, budget, keep_looking
 from shipfit.serve.cluster.status import metrics
+from shipfit.serve.cluster.target import Target, target_of
 from shipfit.serve.cluster.workloads import by_workload, workloads
+from shipfit.spec import Deployment, load
 
 RECORDED = Path(__file__).with_name("recorded")
+KUBECTL = """#!/bin/sh
+left=$(cat "$0.fails")
+if [ "$left" -gt 0 ]; then
+  echo $((left - 1)) > "$0.fails"
+  echo "Unable to connect to the server: context deadline exceeded" >&2
+  exit 1
+fi
+echo '{"items": []}'
+"""
 
 
 def scene(*names: str) -> Scene:
@@ -115,3 +130,34 @@ vllm:generation_tokens_total{engine="0",model_name="m"} 1.5e+03
 vllm:generation_tokens_created{engine="0",model_name="m"} 1.7e+09
 """
     assert {"running": 4, "waiting": 0, "kv_cache_used": 0.25, "generated_tokens": 1500} == metrics(text)
+
+
+@pytest.fixture
+def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
+    """Of a cluster without anything, whose API fails as often as the file ``kubectl.fails`` says."""
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(KUBECTL)
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(rollout, "_POLL_S", 0.01)
+    file = tmp_path / "chat.yaml"
+    file.write_text(
+        "apiVersion: shipfit/v1\nkind: Deployment\nname: chat\nmodel: bundled:gemma-3-270m\n"
+        "promise: {context: 512, concurrency: 1}\ncluster: {namespace: llm}\n"
+    )
+    return target_of(load(file, Deployment))
+
+
+def test_a_cluster_that_does_not_answer_for_a_moment_is_asked_again(target: Target, tmp_path: Path) -> None:
+    (tmp_path / "kubectl.fails").write_text("3")
+    assert Scene([], []) == keep_looking(target, NoProgress())
+
+
+def test_one_that_stays_silent_is_said_to_go_on_by_itself(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kubectl.fails").write_text("1000")
+    monkeypatch.setattr(rollout, "_SILENT_S", 0.1)
+    with pytest.raises(EnvironmentFailure, match=r"has not answered for 0 s: .*Unable to connect") as caught:
+        keep_looking(target, NoProgress())
+    assert "shipfit rollback" in str(caught.value)

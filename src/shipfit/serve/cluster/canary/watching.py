@@ -15,7 +15,7 @@ from shipfit.serve.cluster.canary.figures import Counters, Seen, Series, of_repl
 from shipfit.serve.cluster.canary.judge import LEAST, Verdict, hopeless, judge
 from shipfit.serve.cluster.diagnosis import ending, ready
 from shipfit.serve.cluster.kubectl import Object
-from shipfit.serve.cluster.rollout import look
+from shipfit.serve.cluster.rollout import keep_looking, look
 from shipfit.serve.cluster.target import COMPONENT, KIND, Target
 from shipfit.serve.cluster.values import MODEL
 
@@ -74,14 +74,15 @@ def observe(target: Target, window: Window, number: int, progress: Progress) -> 
     begun = time.monotonic()
     while True:
         time.sleep(max(0.0, min(_POLL_S, begun + window.seconds - time.monotonic())))
+        objects = keep_looking(target, progress).objects
         if (latest := target.helm.revisions()[-1].number) != number:
             raise OvertakenError(
                 f"revision {latest} was made while the canary was watched: left as it is now"
             )
-        counters.add(_read(target))
+        counters.add(_read(target, objects))
         seen = counters.seen(f"{target.release}-{MODEL}", f"{target.release}-{CANARY}")
         passed = time.monotonic() - begun
-        if again := restarted(lives, lives_of(look(target).objects)):
+        if again := restarted(lives, lives_of(objects)):
             why = [f"{pod} restarted" for pod in again]
             return Observation(seen, Verdict("bad", judge(seen, slo, needed).figures + why, why), passed)
         enough = window.requests is not None and seen.canary.total >= window.requests
@@ -97,14 +98,13 @@ def _first(target: Target) -> dict[Series, float]:
     """Where counting starts: of a router that is left out, all that it ever counted would be taken for new."""
     for _ in range(_TRIES - 1):
         with suppress(EnvironmentFailure):
-            return _read(target, all_routers=True)
+            return _read(target, look(target).objects, all_routers=True)
         time.sleep(_POLL_S)
-    return _read(target, all_routers=True)
+    return _read(target, look(target).objects, all_routers=True)
 
 
-def _read(target: Target, *, all_routers: bool = False) -> dict[Series, float]:
+def _read(target: Target, objects: list[Object], *, all_routers: bool = False) -> dict[Series, float]:
     """How far the counters of the routers and of the canary's replicas are; of those that answer, or of all."""
-    objects = look(target).objects
     ends = ending(objects)
     pods = [each for each in objects if each["kind"] == "Pod" and ready(each) and each not in ends]
     asked = [
