@@ -48,8 +48,10 @@ def scaled(service: Service, folder: Path, least: int, most: int) -> Iterator[No
         bounds = {"min": least, "max": most, "waitingRequests": 2, "lullSeconds": LULL_S, "prometheus": url}
         values = {"models": {"main": {"autoscaling": bounds}}, "drain": {"requestsSeconds": 20}}
         service.carry_out("deploy", service.changed(values=values))
-        yield
-    service.carry_out("rollback", service.file)
+        try:
+            yield
+        finally:
+            service.carry_out("rollback", service.file)
     assert before == service.served()
     assert len(service.ready()) == 2
 

@@ -23,10 +23,17 @@ from shipfit.serve.router import Canary, RoutedModel, RouterSettings, Service, r
 from tests.waiting import eventually
 
 KEY = "sk-one"
+DOMAIN = "cluster.local"
+IN_A_POD = {"LOCALDOMAIN": f"llm.svc.{DOMAIN} svc.{DOMAIN} {DOMAIN}", "RES_OPTIONS": "ndots:5"}
+"""What c-ares reads in the place of a pod's /etc/resolv.conf."""
 
 
 class NameServer:
-    """Answers every question for an A record of a name with the addresses set for it; else that there is none."""
+    """A cluster's: knows the addresses set for the names of Services, and asks nobody about what is outside.
+
+    Attributes:
+        addresses: by the name of a Service, as ``gemma.llm.svc``.
+    """
 
     def __init__(self) -> None:
         self.addresses: dict[str, Sequence[str]] = {}
@@ -47,9 +54,11 @@ class NameServer:
             at += 1 + message[at]
         at += 5
         asked_for_a = message[at - 4 : at - 2] == b"\0\1"
-        known = self.addresses.get(".".join(labels).lower())
+        name = ".".join(labels).lower()
+        known = self.addresses.get(name.removesuffix(f".{DOMAIN}"))
         found = known if known and asked_for_a else []
-        code = 0 if known else 3  # NXDOMAIN, which is what CoreDNS says of a Service without a ready pod
+        # NXDOMAIN is what CoreDNS says of a Service without a ready pod, and SERVFAIL where it has nobody to ask.
+        code = 2 if not name.endswith(f".{DOMAIN}") else 0 if known else 3
         head = message[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, len(found), 0, 0)
         record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4)
         return head + message[12:at] + b"".join(record + socket.inet_aton(each) for each in found)
@@ -152,7 +161,11 @@ class Loopback:
         log = self._stack.enter_context((self._folder / "envoy.log").open("w"))
         process = self._stack.enter_context(
             subprocess.Popen(
-                [*argv, "--concurrency", "2", "-l", "warning"], cwd=self._folder, stdout=log, stderr=log
+                [*argv, "--concurrency", "2", "-l", "warning"],
+                cwd=self._folder,
+                env=os.environ | IN_A_POD,
+                stdout=log,
+                stderr=log,
             )
         )
         self._stack.callback(process.terminate)
@@ -161,8 +174,11 @@ class Loopback:
         return router
 
     def _model(self, name: str, canary: int, wait_s: int, wakes: bool) -> RoutedModel:
-        of_canary = Canary(Service(f"{name}-canary.llm.svc", self._port), canary) if canary else None
-        return RoutedModel(name, Service(f"{name}.llm.svc", self._port), of_canary, wait_s, wakes)
+        of_canary = Canary(self._service(f"{name}-canary"), canary) if canary else None
+        return RoutedModel(name, self._service(name), of_canary, wait_s, wakes)
+
+    def _service(self, name: str) -> Service:
+        return Service(f"{name}.llm.svc.{DOMAIN}.", self._port)
 
 
 @contextmanager
@@ -186,6 +202,5 @@ def _resolver(port: int) -> dict[str, Any]:
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
             "resolvers": [server],
-            "dns_resolver_options": {"no_default_search_domain": True},
         },
     }

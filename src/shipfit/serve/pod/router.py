@@ -15,6 +15,7 @@ from shipfit.serve.pod.drain import ADMIN_PORT
 from shipfit.serve.router import Canary, RoutedModel, RouterSettings, Service, render
 from shipfit.spec.base import Section
 
+_RESOLVER = Path("/etc/resolv.conf")
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - the pod's own address is not known before it runs; NetworkPolicy guards it
 
 
@@ -52,8 +53,11 @@ class ModelSettings(Section):
     def routed(self) -> RoutedModel:
         """As the router knows it."""
         given = self.canary
-        canary = Canary(Service(given.service, self.port), given.percent) if given else None
-        return RoutedModel(self.name, Service(self.service, self.port), canary, self.wait, self.wakes)
+        canary = Canary(self._found(given.service), given.percent) if given else None
+        return RoutedModel(self.name, self._found(self.service), canary, self.wait, self.wakes)
+
+    def _found(self, service: str) -> Service:
+        return Service(absolute(service), self.port)
 
 
 class Settings(Section):
@@ -71,6 +75,22 @@ class Settings(Section):
     metrics: int
     keys: Path | None = None
     models: list[ModelSettings] = Field(min_length=1)
+
+
+def absolute(service: str) -> str:
+    """The whole name of a Service, with the cluster's domain, which is among those that a pod searches; as it is else.
+
+    Any other name is asked for in each of them, every second, and where no pod is ready in the end outside the cluster:
+    Envoy keeps replicas that are gone while nobody there answers.
+
+    Args:
+        service: ``NAME.NAMESPACE.svc``.
+    """
+    text = _RESOLVER.read_text() if _RESOLVER.exists() else ""
+    lines = (line.split() for line in text.splitlines())
+    searched = [domain for line in lines if line[:1] == ["search"] for domain in line[1:]]
+    domain = next((each for each in searched if each.startswith("svc.")), None)
+    return f"{service.removesuffix('.svc')}.{domain.rstrip('.')}." if domain else service
 
 
 def configuration(file: Path) -> str:

@@ -56,6 +56,26 @@ def test_a_canary_and_the_time_to_wait_are_of_a_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("resolver", "host"),
+    [
+        (
+            "search llm.svc.corp.example svc.corp.example corp.example\nnameserver 10.96.0.10\n",
+            "chat-llama.llm.svc.corp.example.",
+        ),
+        ("nameserver 127.0.0.53\nsearch example.org\n", "chat-llama.llm.svc"),
+        ("", "chat-llama.llm.svc"),
+    ],
+)
+def test_a_service_is_asked_for_by_its_whole_name(
+    resolver: str, host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "resolv.conf").write_text(resolver)
+    monkeypatch.setattr(router, "_RESOLVER", tmp_path / "resolv.conf")
+    _, to = run(write(tmp_path, SETTINGS))
+    assert f'"address": "{host}"' in to.read_text()
+
+
+@pytest.mark.parametrize(
     ("change", "keys", "reason"),
     [
         ({"metrcs": 1}, "k", "metrcs: Extra inputs are not permitted"),
