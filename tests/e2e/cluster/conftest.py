@@ -86,11 +86,14 @@ class Service:
         (folder / self.file.name).write_text(yaml.safe_dump(document))
         return folder / self.file.name
 
+    def all_pods(self, component: str = "replica") -> list[dict[str, Any]]:
+        """The pods of the release, also those that are ending."""
+        selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component={component}"
+        return list(self.namespace.get("pods", f"--selector={selector}")["items"])
+
     def pods(self, component: str = "replica") -> list[dict[str, Any]]:
         """The pods of the release that are not ending."""
-        selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component={component}"
-        found = self.namespace.get("pods", f"--selector={selector}")["items"]
-        return [each for each in found if "deletionTimestamp" not in each["metadata"]]
+        return [each for each in self.all_pods(component) if "deletionTimestamp" not in each["metadata"]]
 
     def ready(self, component: str = "replica") -> list[str]:
         """Names of those that are ready."""

@@ -21,7 +21,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 CLIENTS = 16  # several times what a replica takes at once
 LULL_S = 120
 START_S = 240
-REPLICAS = f"--selector=app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=replica"
 METRICS = {"replica": (8000, "/metrics"), "router": (9902, "/stats/prometheus")}
 
 
@@ -97,7 +96,7 @@ def test_replicas_come_with_requests_and_go_when_they_have_gone(service: Service
 def test_the_last_replica_goes_too_and_comes_for_requests_that_wait(service: Service, tmp_path: Path) -> None:
     with scaled(service, tmp_path, 0, 1), ThreadPoolExecutor() as pool:
         # Also of those that drain: they still answer, and would be all that is asked.
-        eventually(lambda: not service.namespace.get("pods", REPLICAS)["items"], LULL_S + 180, every=1)
+        eventually(lambda: not service.all_pods(), LULL_S + 180, every=1)
         asked = [pool.submit(service.answers, START_S) for _ in range(3)]
         # One of them is the chart's own test, which also sees that the promise is kept once there is a replica.
         run("helm", "test", RELEASE, f"--namespace={NAMESPACE}", f"--timeout={START_S}s")

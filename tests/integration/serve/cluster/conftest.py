@@ -146,6 +146,10 @@ class Site:
         found = self.namespace.get("pods", f"--selector=app.kubernetes.io/component={component}")["items"]
         return [each for each in found if "deletionTimestamp" not in each["metadata"]]
 
+    def fingerprints(self) -> list[str]:
+        """The artifacts that the replicas' pods fetch, one for each pod."""
+        return sorted(each["spec"]["initContainers"][0]["args"][3] for each in self.pods())
+
     def places(self) -> list[str]:
         """On which of this test's nodes the replicas are."""
         prefix = f"{self.namespace.name}-"

@@ -39,11 +39,6 @@ SPEC: dict[str, Any] = {
 NEWER = SPEC | {"artifact": "llama-4bit@candidate"}
 
 
-def fingerprints(site: Site) -> list[str]:
-    """The artifacts that replicas fetch."""
-    return sorted(each["spec"]["initContainers"][0]["args"][3] for each in site.pods())
-
-
 def tried(deployment: Deployment, percent: int = 10) -> tuple[Promotion, Proposal]:
     promotion = propose_promotion(deployment, percent, QUIET)
     assert promotion.canary
@@ -78,12 +73,12 @@ def test_a_canary_comes_goes_and_stands_until_a_deploy_ends_it(
     assert any("1 of 1 pods of chat-main-canary find no room" in each.what for each in canary.objections)
     site.node("another", A100, gpu=1)
 
-    assert (130, [first], {first}) == (interrupted(newer, site), fingerprints(site), pinned("llama-4bit"))
+    assert (130, [first], {first}) == (interrupted(newer, site), site.fingerprints(), pinned("llama-4bit"))
 
     promotion, canary = tried(newer, 25)
     assert (["router"], []) == (promotion.left_out, canary.objections)
     roll_out(canary, QUIET)
-    assert sorted([first, second]) == fingerprints(site)
+    assert sorted([first, second]) == site.fingerprints()
     assert before["metadata"]["uid"] in {each["metadata"]["uid"] for each in site.pods()}
     assert {"percent": 25, "service": f"chat-main-canary.{site.namespace.name}.svc"} == settings(site)[
         "canary"
@@ -109,7 +104,7 @@ def test_a_canary_comes_goes_and_stands_until_a_deploy_ends_it(
     assert "a new one starts before an old one ends" in told
     site.namespace.kubectl("patch", "deployment/chat-router", '--patch={"spec": {"replicas": 3}}')
     roll_out(proposal, QUIET)
-    assert [second] == fingerprints(site)
+    assert [second] == site.fingerprints()
     assert 2 == len(site.pods("router"))
     assert "canary" not in settings(site)
     assert {first, second} == pinned("llama-4bit")
