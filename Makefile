@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # pip reads this setting by itself; uv does not.
 FIND_LINKS := $(foreach link,$(PIP_FIND_LINKS),--find-links $(link))
+# All tests but those of cluster-test, in the two lanes of tests/conftest.py.
+ALL_TESTS := --ignore=tests/e2e/cluster --numprocesses=2 --dist=loadscope
 
 .PHONY: help demo cluster-demo cluster-demo-down deploy status rollback undeploy test cluster-test coverage unit integration check lint format docs bench bench-sizing fit-speed precisions lock clean
 
@@ -37,16 +39,16 @@ undeploy: $(VENV)/ready ## remove a deployment from its cluster (DEPLOYMENT=FILE
 	@$(BIN)/shipfit down $(DEPLOYMENT) $(if $(filter yes,$(CONFIRM)),--yes)
 
 test: $(VENV)/ready ## all tests but those of cluster-test
-	$(BIN)/pytest --ignore=tests/e2e/cluster
+	$(BIN)/pytest $(ALL_TESTS)
 
 coverage: $(VENV)/ready ## all tests, and which lines they reach
-	$(BIN)/pytest --ignore=tests/e2e/cluster --cov --cov-report=term
+	$(BIN)/pytest $(ALL_TESTS) --cov --cov-report=term
 
 unit: $(VENV)/ready ## the tests that need seconds: no servers, no engines, no network
 	$(BIN)/pytest -q tests/unit
 
 integration: $(VENV)/ready ## the tests on real servers and engines
-	$(BIN)/pytest --ignore=tests/e2e/cluster tests/integration tests/e2e
+	$(BIN)/pytest $(ALL_TESTS) tests/integration tests/e2e
 
 cluster-test: $(VENV)/ready ## the loop in a cluster, under load, with failures and scaled (KUBECONFIG, IMAGE_LOAD as for cluster-demo)
 	$(BIN)/pytest tests/e2e/cluster

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from shipfit.cli.context import Settings, progress
 from shipfit.core.progress import ProgressStyle
@@ -16,6 +18,31 @@ settings.register_profile("shipfit", deadline=None, derandomize=True)
 settings.load_profile("shipfit")
 
 REPOSITORY = Path(__file__).parents[1]
+
+WAITING = {"helm", "serve"}
+"""Folders of integration tests that mostly wait: for pods, for time-outs, for a model to start."""
+
+
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """What `make test` does side by side: what computes in one lane, for it would be in its own way; what waits beside."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """The lane of a test; those of units go wherever there is room."""
+        _, kind, folder, *_ = nodeid.partition("::")[0].split("/")
+        if kind == "unit":
+            return nodeid
+        return "waiting" if kind == "integration" and folder in WAITING else "computing"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    """Schedule in lanes."""
+    return Lanes(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick ones first, and the whole loop last: it keeps its promise with the machine to itself."""
+    order = ("unit", "integration", "e2e")
+    items.sort(key=lambda item: order.index(item.path.relative_to(REPOSITORY / "tests").parts[0]))
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def keep_looking(target: Target, progress: Progress) -> Scene:
             if time.monotonic() > deadline:
                 raise EnvironmentFailure(
                     f"the cluster has not answered for {_SILENT_S:.0f} s: {error.message}",
-                    hint="what was begun may go on in it: `shipfit status` tells, and `shipfit rollback` ends it",
+                    hint="what was begun may go on in it: `shipfit status` tells how far it came",
                 ) from error
             progress.update(f"the cluster does not answer: {error.message}")
             time.sleep(_POLL_S)

@@ -69,7 +69,7 @@ def observe(target: Target, window: Window, number: int, progress: Progress) -> 
         EnvironmentFailure: the cluster or a router does not answer.
     """
     slo, needed = target.deployment.slo, window.requests or LEAST
-    lives = lives_of(look(target).objects)
+    lives = lives_of(keep_looking(target, progress).objects)
     counters = Counters(_first(target))
     begun = time.monotonic()
     while True:
