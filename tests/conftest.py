@@ -19,8 +19,11 @@ settings.load_profile("shipfit")
 
 REPOSITORY = Path(__file__).parents[1]
 
-WAITING = {"helm", "serve"}
-"""Folders of integration tests that mostly wait: for pods, for time-outs, for a model to start."""
+WAITING = {"cluster", "helm", "serve"}
+"""Folders of integration tests that mostly wait: for pods, for time-outs, for a model to start.
+
+All of a cluster are among them: they share its nodes, and simulated ones would take the pods of another lane.
+"""
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]
@@ -28,10 +31,10 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         """The lane of a test; those of units go wherever there is room."""
-        _, kind, folder, *_ = nodeid.partition("::")[0].split("/")
+        _, kind, *folders = nodeid.partition("::")[0].split("/")
         if kind == "unit":
             return nodeid
-        return "waiting" if kind == "integration" and folder in WAITING else "computing"
+        return "waiting" if kind == "integration" and WAITING & set(folders) else "computing"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:

@@ -160,4 +160,4 @@ def test_one_that_stays_silent_is_said_to_go_on_by_itself(
     monkeypatch.setattr(rollout, "_SILENT_S", 0.1)
     with pytest.raises(EnvironmentFailure, match=r"has not answered for 0 s: .*Unable to connect") as caught:
         keep_looking(target, NoProgress())
-    assert "shipfit rollback" in str(caught.value)
+    assert "shipfit status" in str(caught.value)
