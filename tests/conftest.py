@@ -43,7 +43,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick ones first, and the whole loop last: it keeps its promise with the machine to itself."""
+    """The quick ones first, and the whole loop last: it keeps its promise best when the other lane has ended."""
     order = ("unit", "integration", "e2e")
     items.sort(key=lambda item: order.index(item.path.relative_to(REPOSITORY / "tests").parts[0]))
 
