@@ -88,8 +88,9 @@ class Child:
                 self.start()
             except EnvironmentFailure as error:
                 self._died(now, str(error))
-        elif self._process and self._process.returncode is not None:
-            self._died(now, self._last_words(self._process.returncode))
+        elif self._process and (code := self._process.returncode) is not None:
+            self._bury()  # first, for only then its log is whole
+            self._died(now, self._last_words(code))
         elif self._process and now >= self._next_probe:
             self._next_probe = now + _PROBE_EVERY_S
             self._probe(now)
