@@ -4,8 +4,8 @@ The bare client neither hashes nor verifies nor commits; it has as many files in
 it comes, and in chunks of 1 MiB, since which of them is quicker depends on the size and the machine. Each step begins
 with nothing in memory of what was written before: what the page cache holds by chance would decide. Best of the
 rounds. Goal: at least 0.9 of its speed, both ways, as one file and as shards, in memory that does not grow with the
-artifact (the most of any round is shown; Linux tells it). Where the bare client leaves nothing of the processors, no
-pull that verifies can be quicker than its processor time beside that and one sha256 over the same bytes: "at most"
+artifact (the most of any round is shown; Linux tells it). Publish and pull hash, and where the bare client leaves
+nothing of the processors, neither can take less of them than it does and one sha256 over the same bytes: "at most"
 shows it. On a machine that does other work meanwhile, the ratio of processor time, ours and the server's together,
 says more than that of speed. The disk must hold the artifact three times, and twice more for every round.
 

@@ -126,7 +126,9 @@ class Process:
 
     @property
     def tail(self) -> list[str]:
-        """The last lines it printed, at most TAIL_LINES."""
+        """The last lines it printed, at most TAIL_LINES; of a program that has ended, the very last too."""
+        if self.returncode is not None:
+            self._finish()
         return list(self._tail)
 
     def wait(self, timeout: float | None = None) -> int:

@@ -34,6 +34,12 @@ def test_run_hands_lines_on_and_returns_the_last(tmp_path: Path) -> None:
     assert log.read_text() == "one\ntwo\n"
 
 
+def test_the_last_words_of_what_has_ended_are_whole_though_they_are_read_late() -> None:
+    with Process(python("print('one'); print('two')"), on_line=lambda _: time.sleep(0.3)) as late:
+        eventually(lambda: late.returncode is not None)
+        assert ["one", "two"] == late.tail
+
+
 def test_a_failure_says_what_was_being_done_and_the_last_error() -> None:
     code = "import sys; print('Error: no such model'); print('bye'); sys.exit(7)"
     with pytest.raises(
