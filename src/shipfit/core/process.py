@@ -181,9 +181,10 @@ class Process:
         with self._log_lock:
             try:
                 if self._log_stream.tell() > LOG_BYTES:
-                    self._log_stream.close()
                     self.log.replace(self.log.with_name(f"{self.log.name}.1"))
-                    self._log_stream = self.log.open("ab")
+                    fresh = self.log.open("ab")
+                    self._log_stream.close()
+                    self._log_stream = fresh
                 self._log_stream.write(raw)
                 self._log_stream.flush()
             except OSError:  # a full disk must not end the program that writes
@@ -192,9 +193,12 @@ class Process:
     def _finish(self) -> None:
         for thread in self._threads:
             thread.join(2)
-        if self._log_stream:
-            self._log_stream.close()
-            self._log_stream = None
+        if any(thread.is_alive() for thread in self._threads):
+            return  # what it started holds its output open, and may still say something
+        with self._log_lock:
+            if self._log_stream:
+                self._log_stream.close()
+                self._log_stream = None
 
 
 def run(

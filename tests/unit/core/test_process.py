@@ -40,6 +40,16 @@ def test_the_last_words_of_what_has_ended_are_whole_though_they_are_read_late() 
         assert ["one", "two"] == late.tail
 
 
+def test_what_it_started_is_logged_when_it_has_ended_itself(tmp_path: Path) -> None:
+    go, log = tmp_path / "go", tmp_path / "log"
+    code = f"until [ -e {go} ]; do sleep 0.05; done; echo late; sleep 60"
+    with Process(["sh", "-c", f"({code}) & echo early"], log=log) as started:
+        assert started.wait() == 0
+        go.touch()
+        eventually(lambda: log.read_text() == "early\nlate\n")
+        assert ["early", "late"] == started.tail
+
+
 def test_a_failure_says_what_was_being_done_and_the_last_error() -> None:
     code = "import sys; print('Error: no such model'); print('bye'); sys.exit(7)"
     with pytest.raises(
@@ -113,6 +123,17 @@ def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.1"]
     assert log.stat().st_size <= 1010
     assert log.read_text().endswith("000000499\n")
+
+
+def test_a_log_that_cannot_be_rotated_costs_no_line_of_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "LOG_BYTES", 1000)
+    (tmp_path / "a.log.1").mkdir()
+    code = "for i in range(500): print(f'{i:09d}')"
+    lines: list[str] = []
+    process.run(python(code), doing="chatting", log=tmp_path / "a.log", on_line=lines.append)
+    assert 500 == len(lines)
 
 
 def test_other_environments_do_not_inherit_ours(monkeypatch: pytest.MonkeyPatch) -> None:
