@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shipfit.artifacts.manifest import FileEntry, Manifest, Staged, file_key
 from shipfit.artifacts.objects import Objects
-from shipfit.artifacts.parallel import PIECE, TRANSFERS, Meter, for_each
+from shipfit.artifacts.parallel import PIECE, TRANSFERS, Digest, Meter, for_each
 from shipfit.core.errors import EnvironmentFailure, from_os_error
 from shipfit.core.progress import Progress
 
@@ -34,10 +33,10 @@ def verify_stored(objects: Objects, manifest: Manifest, progress: Progress) -> N
     files = min(len(manifest.files), TRANSFERS)
 
     def check(entry: FileEntry) -> None:
-        digest = hashlib.sha256()
-        for chunk in _from_store(objects, manifest, entry, 0, files):
-            digest.update(chunk)
-            meter.add(len(chunk))
+        with Digest() as digest:
+            for chunk in _from_store(objects, manifest, entry, 0, files):
+                digest.update(chunk)
+                meter.add(len(chunk))
         _compare(objects, manifest, entry, digest.hexdigest())
 
     for_each(manifest.files, check, meter)
@@ -89,8 +88,8 @@ def differing(folder: Path, stored: Manifest | Staged, progress: Progress) -> li
     meter = Meter(progress, f"verifying {stored.name}", sum(entry.bytes for entry in there))
 
     def matches(entry: FileEntry) -> bool:
-        digest = hashlib.sha256()
-        _hash_file(folder / entry.path, digest, meter)
+        with Digest() as digest:
+            _hash_file(folder / entry.path, digest, meter)
         return digest.hexdigest() == entry.sha256
 
     good = {entry.path for entry, good in zip(there, for_each(there, matches, meter), strict=True) if good}
@@ -111,17 +110,14 @@ def _fetch(
 ) -> None:
     """Bring one file to ``part``, going on from what an earlier call left there."""
     resumed = part.exists() and part.stat().st_size <= entry.bytes
-    digest = hashlib.sha256()
-    count = _hash_file(part, digest, meter) if resumed else 0
-    with part.open("r+b" if resumed else "wb") as stream:
-        stream.seek(count)
-        for chunk in _from_store(objects, stored, entry, count, files):
-            content = memoryview(chunk)
-            for begin in range(0, len(content), PIECE):
-                piece = content[begin : begin + PIECE]
-                stream.write(piece)
-                digest.update(piece)
-            meter.add(len(content))
+    with Digest() as digest:
+        count = _hash_file(part, digest, meter) if resumed else 0
+        with part.open("r+b" if resumed else "wb") as stream:
+            stream.seek(count)
+            for chunk in _from_store(objects, stored, entry, count, files):
+                digest.update(chunk)
+                stream.write(chunk)
+                meter.add(len(chunk))
     if resumed and digest.hexdigest() != entry.sha256:
         part.unlink()  # what was left there was not good: once more from the beginning
         _fetch(objects, stored, entry, part, files, meter)
@@ -133,7 +129,7 @@ def _fetch(
         raise
 
 
-def _hash_file(path: Path, digest: hashlib._Hash, meter: Meter) -> int:
+def _hash_file(path: Path, digest: Digest, meter: Meter) -> int:
     """Feed a file to ``digest``; returns its bytes."""
     count = 0
     with path.open("rb") as stream:
