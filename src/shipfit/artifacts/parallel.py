@@ -23,7 +23,7 @@ TRANSFERS = 4
 PIECE = 2**20
 """Bytes that are read or hashed at a time."""
 _AHEAD = 8
-"""Pieces that may wait to be hashed: with 2, the transfer waited for the digest (`benchmarks/artifacts.py`)."""
+"""Pieces that may wait to be hashed: of one file, a pull with 2 took a tenth longer on two cores."""
 _SHOWN_EVERY = 4 * 2**20
 """Bytes between two updates of what is shown."""
 
