@@ -7,11 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shipfit.artifacts.manifest import is_safe_path
-from shipfit.artifacts.parallel import Meter
+from shipfit.artifacts.parallel import PIECE, Meter
 from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
-
-_CHUNK = 2**20
-"""Bytes that are read, hashed and handed on at a time: of 4 MiB, hashing took a quarter longer."""
 
 
 def files_of(folder: Path) -> dict[str, Path]:
@@ -47,7 +44,7 @@ def read_hashed(path: Path, size: int, digest: hashlib._Hash, meter: Meter) -> I
     count = 0
     try:
         with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
+            while chunk := stream.read(PIECE):
                 digest.update(chunk)
                 count += len(chunk)
                 meter.add(len(chunk))

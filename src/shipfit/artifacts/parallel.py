@@ -21,7 +21,7 @@ TRANSFERS = 4
 """Files in flight: more than one, since one stream seldom fills a network; few, since each holds parts in memory."""
 
 PIECE = 2**20
-"""Bytes that are read or hashed at a time."""
+"""Bytes of a file that are read or hashed at a time: of 4 MiB, hashing on the way up took a quarter longer."""
 _AHEAD = 8
 """Pieces that may wait to be hashed: of one file, a pull with 2 took a tenth longer on two cores."""
 _SHOWN_EVERY = 4 * 2**20
