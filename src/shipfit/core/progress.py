@@ -48,7 +48,7 @@ class PlainProgress:
         self._stream = stream or sys.stderr
         self._interval = interval
         self._last = 0.0
-        self._begun: list[float] = []
+        self._paces: list[_Pace] = []
         self._lock = threading.Lock()
 
     @contextmanager
@@ -56,22 +56,22 @@ class PlainProgress:
         """Begin a step."""
         begun = time.monotonic()
         self._print(f"{title} ...")
-        self._begun.append(begun)
+        self._paces.append(_Pace())
         self._last = begun
         try:
             yield
         finally:
-            self._begun.pop()
+            self._paces.pop()
         self._print(f"{title}: done in {time.monotonic() - begun:.1f} s")
 
     def update(self, text: str, fraction: float | None = None) -> None:
         """Say what is going on."""
+        reached = _reached(self._paces, fraction)
         now = time.monotonic()
         if now - self._last < self._interval:
             return
         self._last = now
-        told = "" if fraction is None else f" ({', '.join(_reached(self._begun, fraction))})"
-        self._print(text + told)
+        self._print(text + (f" ({', '.join(reached)})" if reached else ""))
 
     def note(self, text: str) -> None:
         """Print one lasting line."""
@@ -79,7 +79,7 @@ class PlainProgress:
 
     def _print(self, text: str) -> None:
         with self._lock:
-            print("  " * len(self._begun) + text, file=self._stream, flush=True)
+            print("  " * len(self._paces) + text, file=self._stream, flush=True)
 
 
 class JsonProgress:
@@ -120,7 +120,7 @@ class TerminalProgress:
 
         self._console = Console(stderr=True, highlight=False)
         self._titles: list[str] = []
-        self._begun: list[float] = []
+        self._paces: list[_Pace] = []
         self._status: Any = None
 
     @contextmanager
@@ -131,7 +131,7 @@ class TerminalProgress:
             self._status = self._console.status(title)
             self._status.start()
         self._titles.append(title)
-        self._begun.append(begun)
+        self._paces.append(_Pace())
         self._show("")
         mark = "[red]✗[/red]"
         try:
@@ -139,7 +139,7 @@ class TerminalProgress:
             mark = "[green]✓[/green]"
         finally:
             self._titles.pop()
-            self._begun.pop()
+            self._paces.pop()
             indent = "  " * len(self._titles)
             self._console.print(f"{indent}{mark} {title} [dim]{time.monotonic() - begun:.1f} s[/dim]")
             if not self._titles:
@@ -148,7 +148,7 @@ class TerminalProgress:
 
     def update(self, text: str, fraction: float | None = None) -> None:
         """Say what is going on."""
-        self._show(text if fraction is None else f"{text} {', '.join(_reached(self._begun, fraction))}")
+        self._show(f"{text} {', '.join(_reached(self._paces, fraction))}".rstrip())
 
     def note(self, text: str) -> None:
         """Print one lasting line."""
@@ -185,32 +185,58 @@ class _Named:
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress = progress
         self._name = name
+        self._pace = _Pace()
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """Begin a step."""
         begun = time.monotonic()
         self.note(f"{title} ...")
+        self._pace = _Pace()
         yield
         self.note(f"{title}: done in {time.monotonic() - begun:.1f} s")
 
     def update(self, text: str, fraction: float | None = None) -> None:
         """Say what is going on."""
-        self._progress.update(f"{self._name}: {text}", fraction)
+        left = None if fraction is None else self._pace.left(fraction)
+        self._progress.update(f"{self._name}: {text}{f', {left}' if left else ''}", fraction)
 
     def note(self, text: str) -> None:
         """Print one lasting line."""
         self._progress.note(f"{self._name}: {text}")
 
 
-def _reached(begun: list[float], fraction: float) -> list[str]:
-    """How far the innermost step is and, once that can be told, how long it will go on at its pace so far."""
-    reached = [f"{fraction:.0%}"]
-    seconds = time.monotonic() - begun[-1] if begun else 0.0
-    if seconds >= _SURE_SECONDS and fraction >= _SURE_FRACTION:
-        left = seconds * (1 - fraction) / fraction
-        reached.append(f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left")
-    return reached
+class _Pace:
+    """How fast a step comes on. What went before its first fraction counts for nothing: it waited, or was not seen."""
+
+    def __init__(self) -> None:
+        self._begun = 0.0
+        self._first: float | None = None
+        self._latest = 0.0
+
+    def left(self, fraction: float) -> str | None:
+        """How long it will go on at its pace so far; None while that would be a guess.
+
+        Args:
+            fraction: what is done of it; less than before is where other work begins.
+        """
+        now = time.monotonic()
+        if self._first is None or fraction < self._latest:
+            self._begun, self._first = now, fraction
+        self._latest = fraction
+        seconds, done = now - self._begun, fraction - self._first
+        if seconds < _SURE_SECONDS or done < _SURE_FRACTION:
+            return None
+        left = seconds * (1 - fraction) / done
+        return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
+
+
+def _reached(paces: list[_Pace], fraction: float | None) -> list[str]:
+    """How far the innermost step is and, once that can be told, how long it will go on; empty where nobody knows."""
+    if fraction is None:
+        return []
+    left = paces[-1].left(fraction) if paces else None
+    return [f"{fraction:.0%}", *([left] if left else [])]
 
 
 def make_progress(style: ProgressStyle = ProgressStyle.AUTO) -> Progress:

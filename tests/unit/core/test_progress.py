@@ -38,16 +38,40 @@ def test_the_end_is_estimated_once_it_can_be(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("time.monotonic", lambda: now)
     progress = PlainProgress(stream, interval=0)
     with progress.step("quantize"):
-        now = 5.0
-        progress.update("layer 1", 0.1)
-        now = 60.0
-        progress.update("layer 2", 0.25)
-        now = 600.0
-        progress.update("layer 3", 0.5)
-    assert [line.strip() for line in stream.getvalue().splitlines()[1:4]] == [
-        "layer 1 (10%)",
-        "layer 2 (25%, about 3 min left)",
-        "layer 3 (50%, about 10 min left)",
+        now = 3600.0  # of waiting for room
+        progress.update("layer 1", 0.0)
+        now += 5.0
+        progress.update("layer 2", 0.1)
+        now += 55.0
+        progress.update("layer 3", 0.25)
+        now += 540.0
+        progress.update("layer 4", 0.5)
+        progress.update("upload", 0.1)  # other work: its pace is its own
+        now += 60.0
+        progress.update("upload", 0.6)
+    assert [line.strip() for line in stream.getvalue().splitlines()[1:7]] == [
+        "layer 1 (0%)",
+        "layer 2 (10%)",
+        "layer 3 (25%, about 3 min left)",
+        "layer 4 (50%, about 10 min left)",
+        "upload (10%)",
+        "upload (60%, about 48 s left)",
+    ]
+
+
+def test_who_comes_in_the_middle_estimates_by_what_it_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, now = io.StringIO(), 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = named(PlainProgress(stream, interval=0), "fp8")
+    progress.update("layer 9", 0.5)
+    now = 36.0
+    progress.update("layer 10", 0.51)
+    now = 360.0
+    progress.update("layer 11", 0.6)
+    assert [line.strip() for line in stream.getvalue().splitlines()] == [
+        "fp8: layer 9 (50%)",
+        "fp8: layer 10 (51%)",
+        "fp8: layer 11, about 24 min left (60%)",
     ]
 
 
