@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shipfit.core import locks
-from shipfit.core.errors import InputError, from_os_error
+from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
 from shipfit.core.paths import cache_dir
 from shipfit.core.progress import Progress
 from shipfit.models.files import StoreFiles, store_failure
@@ -47,7 +47,7 @@ def folder_of(reference: ModelReference, revision: str, progress: Progress) -> P
 
     Raises:
         InputError: there is no such model.
-        EnvironmentFailure: the hub or the store is out of reach, or the disk is full.
+        EnvironmentFailure: the hub or the store is out of reach, the disk is full, or the model is another by now.
     """
     if reference.kind == "bundled":
         from shipfit.models import bundled
@@ -59,7 +59,7 @@ def folder_of(reference: ModelReference, revision: str, progress: Progress) -> P
         return hub.download(replace(reference, revision=revision), progress)
     if reference.path is not None:
         return _checked(reference.path)
-    return _from_store(reference.url or "", reference.name, progress)
+    return _from_store(reference.url or "", reference.name, revision, progress)
 
 
 def _checked(folder: Path) -> Path:
@@ -104,9 +104,8 @@ def _listing(url: str) -> tuple[str, list[str]]:
     return hashlib.sha256(f"{url}\n{stamp}".encode()).hexdigest()[:40], names
 
 
-def _from_store(url: str, name: str, progress: Progress) -> Path:
+def _from_store(url: str, name: str, revision: str, progress: Progress) -> Path:
     """Copy a folder of object storage into the cache."""
-    revision, names = _listing(url)
     folder = cache_dir("models") / f"{name}-{revision[:12]}"
     with locks.exclusive(folder.with_suffix(".lock")):
         if not folder.exists():
@@ -114,12 +113,22 @@ def _from_store(url: str, name: str, progress: Progress) -> Path:
             unfinished = folder.with_suffix(".unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
+            names = _names(url, revision)
             with progress.step(f"fetching {url}"):
                 for number, each in enumerate(names):
                     progress.update(each, number / len(names))
                     _copy(files, each, unfinished / each)
+            _names(url, revision)  # nobody has put another there meanwhile
             unfinished.rename(folder)
     return folder
+
+
+def _names(url: str, revision: str) -> list[str]:
+    """The files of a folder of object storage that is still what it was."""
+    now, names = _listing(url)
+    if now != revision:
+        raise EnvironmentFailure(f"{url} has changed since this run began", hint="run it again")
+    return names
 
 
 def _copy(files: StoreFiles, name: str, path: Path) -> None:

@@ -17,8 +17,12 @@ from shipfit.models.safetensors import Tensor, checked
 
 QUANTIZATION_FILE = "hf_quant_config.json"
 """Where ModelOpt says how it quantized, in repositories whose ``config.json`` does not."""
-_WANTED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
-"""What a checkpoint consists of: configuration, weights, tokenizer, chat template. No other copy of the weights."""
+_WANTED = [
+    *("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"),
+    *("README.md", "LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*"),
+]
+"""What a checkpoint consists of: configuration, weights, tokenizer, chat template, and the terms that go with them. No
+other copy of the weights."""
 
 
 def config_path(reference: ModelReference, *, online: bool) -> Path:

@@ -48,6 +48,15 @@ def index_of(*files: str) -> bytes:
 QUANTIZATION = json.dumps({"quantization": {"quant_algo": "FP8", "exclude_modules": ["lm_head"]}}).encode()
 REPOSITORIES = {
     "org/here": {"config.json": CONFIG, "model.safetensors": head_of("a", 50_000_000)},
+    "org/terms": {
+        "config.json": CONFIG,
+        "model.safetensors": b"weights",
+        "README.md": b"---\nlicense: other\n---\n# A model",
+        "LICENSE": b"You may ...",
+        "NOTICE": b"Made by ...",
+        "USE_POLICY.md": b"You may not ...",
+        "pytorch_model.bin": b"the same weights",
+    },
     "org/shards": {
         "config.json": CONFIG,
         "hf_quant_config.json": QUANTIZATION,
@@ -71,6 +80,13 @@ class Hub(Answers):
     def answer(self) -> None:
         path = self.path.partition("?")[0]
         for name, files in REPOSITORIES.items():
+            if path.startswith(f"/api/models/{name}/tree/"):
+                tree = [
+                    {"type": "file", "path": each, "size": len(content), "oid": COMMIT}
+                    for each, content in files.items()
+                ]
+                self.reply(200, json.dumps(tree).encode())
+                return
             if path.startswith(f"/api/models/{name}"):
                 listed = [{"rfilename": each} for each in files]
                 self.reply(200, json.dumps({"id": name, "sha": COMMIT, "siblings": listed}).encode())
@@ -149,6 +165,28 @@ def test_what_is_wrong_with_a_repository_is_one_line(
     done = size(model, tmp_path, HF_ENDPOINT=hub)
     assert (2, 1) == (done.returncode, done.stderr.count("\n")), done.stderr
     assert words in done.stderr
+
+
+def test_a_repository_comes_with_its_terms_and_without_a_second_copy_of_the_weights(
+    hub: str, tmp_path: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "from shipfit.core.progress import NoProgress\n"
+        "from shipfit.models import folder\n"
+        "from shipfit.quantize.provenance import licence_of\n"
+        f"found = folder('org/terms', None, {COMMIT!r}, NoProgress())\n"
+        "print(licence_of(found), *sorted(path.name for path in found.iterdir()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "", "HF_ENDPOINT": hub},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    expected = "see LICENSE LICENSE NOTICE README.md USE_POLICY.md config.json model.safetensors"
+    assert (0, expected) == (done.returncode, done.stdout.strip()), done.stderr
 
 
 def test_a_repository_that_is_not_there_is_the_users_mistake(hub: str, tmp_path: Path) -> None:
