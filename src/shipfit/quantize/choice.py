@@ -21,9 +21,9 @@ class Contender:
         label: what people call it.
         fingerprint: of its artifact.
         weight_bytes: of its artifact.
-        evidence: what the gate measured; None where it was not made, since it could not be served.
+        evidence: what the gate measured; None where it was not made.
         verdict: of the gate; None likewise.
-        objection: why it cannot be served as the pipeline asks; None if it can.
+        objection: why it was not made: it cannot be served as the pipeline asks, or a stage failed. None if it was.
     """
 
     label: str
@@ -47,7 +47,7 @@ class Contender:
     def reason(self) -> str:
         """Why it may not be published; empty if it may."""
         if self.objection:
-            return f"cannot be served there: {self.objection}"
+            return self.objection
         if self.verdict is None:
             return "was not measured"
         return "; ".join(self.verdict.failures)

@@ -119,7 +119,7 @@ class Declaration(Section):
     reorders: bool = False
     """Whether its act order deals the inputs out to groups anew, so that a kernel must look each one's group up."""
     quantizes_on: tuple[Accelerator, ...] = (Accelerator.CPU, Accelerator.CUDA)
-    """Where it can quantize; what it made before is read and served anywhere."""
+    """Where it can quantize, for machines with a GPU too; what it made before is read and served anywhere."""
     batch: PositiveInt | None = None
     """Samples in one pass of its calibration, halved when memory does not suffice; left out, it decides itself."""
     model_types: list[str] | None = None
@@ -138,7 +138,7 @@ class Engine:
         name: its folder's.
         declared: what it says of itself.
         recipe: with every setting that it obeys, those left out at their defaults.
-        accelerator: the build that fits this machine.
+        accelerator: the build that fits it and this machine.
     """
 
     name: str
@@ -280,7 +280,8 @@ def _settled(
 
 def _accelerator(pipeline: Pipeline, at: tuple[str | int, ...], name: str) -> Accelerator:
     declared, here = engines()[name], local_accelerator()
-    if here not in declared.quantizes_on:
+    fitting = next((each for each in (here, Accelerator.CPU) if each in declared.quantizes_on), None)
+    if fitting is None:
         successor = declared.deprecated.successor if declared.deprecated else None
         _refuse(
             pipeline,
@@ -288,7 +289,7 @@ def _accelerator(pipeline: Pipeline, at: tuple[str | int, ...], name: str) -> Ac
             f"{name} quantizes on {' and '.join(declared.quantizes_on)} alone, and this machine has no such device",
             f"use {successor}, which makes the same" if successor else "run it where there is one",
         )
-    return here
+    return fitting
 
 
 def _who_makes(precision: Precision) -> str | None:

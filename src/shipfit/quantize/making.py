@@ -8,10 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shipfit.artifacts import Staged, Store
+from shipfit.artifacts import Manifest, Staged, Store
+from shipfit.core.errors import ShipfitError
 from shipfit.core.paths import cache_dir
 from shipfit.core.progress import Progress, named
 from shipfit.core.units import GIB
@@ -20,7 +22,7 @@ from shipfit.environments import Accelerator
 from shipfit.quantize import gate
 from shipfit.quantize.blame import blamed
 from shipfit.quantize.cluster import Cluster
-from shipfit.quantize.cluster.transfer import InStore, model
+from shipfit.quantize.cluster.transfer import FromStore, ToStore, model, patiently
 from shipfit.quantize.datasets import Dataset
 from shipfit.quantize.engines import INSIDE
 from shipfit.quantize.inputs import Candidate, Inputs, sampling
@@ -30,18 +32,32 @@ from shipfit.quantize.stages import Needs, Origin, Stage
 from shipfit.quantize.workspace import WEIGHTS, Workspace, weight_bytes
 
 
-def recorded(store: Store, inputs: Inputs, candidate: Candidate) -> gate.Evidence | None:
+@dataclass(frozen=True)
+class Measured:
+    """What the gate measured, and of which files: nothing else may be published on its strength.
+
+    Attributes:
+        stored: the very upload; another run may have uploaded other bytes for the same fingerprint since.
+        evidence: the figures.
+    """
+
+    stored: Manifest | Staged
+    evidence: gate.Evidence
+
+
+def recorded(store: Store, inputs: Inputs, candidate: Candidate) -> Measured | None:
     """What the gate measured of a candidate's artifact before, in the way that the pipeline asks; None if it did not.
 
     Raises:
         EnvironmentFailure: the store failed.
     """
-    name = inputs.pipeline.name
-    manifest = store.manifest(name, candidate.fingerprint)
+    name, fingerprint = inputs.pipeline.name, candidate.fingerprint
+    manifest = store.manifest(name, fingerprint)
     if manifest and manifest.gate.digest == inputs.gate_digest:
-        return gate.from_result(manifest.gate)
-    answers = store.checkpoint(name, candidate.fingerprint, _stage_of("gate", inputs))
-    return gate.merge(answers) if answers else None
+        return Measured(manifest, gate.from_result(manifest.gate))
+    stored = manifest or store.staged(name, fingerprint)
+    answers = stored and store.checkpoint(name, fingerprint, _checkpoint_of("gate", stored, inputs))
+    return Measured(stored, gate.merge(answers)) if stored and answers else None
 
 
 class Maker:
@@ -68,7 +84,7 @@ class Maker:
 
     def make_all(
         self, candidates: Sequence[Candidate], estimates: Mapping[str, Estimate]
-    ) -> dict[str, gate.Evidence]:
+    ) -> dict[str, Measured | ShipfitError]:
         """Make every candidate; several at the same time where the cluster has room for them.
 
         Args:
@@ -76,31 +92,44 @@ class Maker:
             estimates: what each needs, by fingerprint.
 
         Returns:
-            What the gate measured, by fingerprint.
+            What the gate measured, by fingerprint; or the error, where others could be made.
 
         Raises:
             InputError: a dataset has too little text.
-            EnvironmentFailure: a worker, Ray or the store failed.
+            EnvironmentFailure: a worker, Ray or the store failed, for all of them.
         """
-        if len(candidates) == 1:
-            (only,) = candidates
-            return {only.fingerprint: self._make(only, estimates[only.fingerprint], self.progress)}
         with ThreadPoolExecutor(len(candidates)) as pool:
             futures = {
                 each.fingerprint: pool.submit(
-                    self._make, each, estimates[each.fingerprint], named(self.progress, each.label)
+                    self._tried,
+                    each,
+                    estimates[each.fingerprint],
+                    named(self.progress, each.label) if len(candidates) > 1 else self.progress,
                 )
                 for each in candidates
             }
             try:
-                return {fingerprint: future.result() for fingerprint, future in futures.items()}
+                made = {fingerprint: future.result() for fingerprint, future in futures.items()}
             except BaseException:
                 self.cluster.cancel()
                 raise
+        failures = [each for each in made.values() if isinstance(each, ShipfitError)]
+        if len(failures) == len(made):
+            raise failures[0]
+        return made
 
-    def _make(self, candidate: Candidate, estimate: Estimate, progress: Progress) -> gate.Evidence:
+    def _tried(self, candidate: Candidate, estimate: Estimate, progress: Progress) -> Measured | ShipfitError:
+        try:
+            return self._make(candidate, estimate, progress)
+        except ShipfitError as error:
+            if progress is not self.progress:
+                progress.note(f"failed: {error.message}")
+            return error
+
+    def _make(self, candidate: Candidate, estimate: Estimate, progress: Progress) -> Measured:
         workspace = Workspace(self.name, candidate.fingerprint)
-        answers = {"quantize": self._quantized(candidate, estimate, workspace, progress)}
+        stored, quantized = self._quantized(candidate, estimate, workspace, progress)
+        answers = {"quantize": quantized}
         for measurement in gate.measurements(
             candidate.engine,
             gate.with_task_files(self.inputs.pipeline),
@@ -111,25 +140,24 @@ class Maker:
             documents_sha256=self.inputs.held_out.digest,
             baselines=cache_dir("baselines"),
         ):
-            answers[measurement.name] = self._measured(candidate, measurement, workspace, progress)
+            answers[measurement.name] = self._measured(candidate, stored, measurement, workspace, progress)
             if answers[measurement.name].get("figures", {}).get("structure_faults"):
                 break  # nothing else can be said of a broken artifact
-        self.store.keep_checkpoint(self.name, candidate.fingerprint, _stage_of("gate", self.inputs), answers)
-        return gate.merge(answers)
+        self._keep(_checkpoint_of("gate", stored, self.inputs), candidate, answers, progress)
+        return Measured(stored, gate.merge(answers))
 
     def _quantized(
         self, candidate: Candidate, estimate: Estimate, workspace: Workspace, progress: Progress
-    ) -> dict[str, Any]:
-        """What the engine said when it made the artifact, which is then in the store."""
+    ) -> tuple[Manifest | Staged, dict[str, Any]]:
+        """The artifact, which is then in the store, and what the engine said when it made it."""
         name, fingerprint, engine = self.name, candidate.fingerprint, candidate.engine
-        before = self.store.checkpoint(name, fingerprint, "quantize")
-        if before and self.store.staged(name, fingerprint):
+        if manifest := self.store.manifest(name, fingerprint):
+            return manifest, dict(gate.from_result(manifest.gate).details.get("quantize", {}))
+        earlier = self.store.staged(name, fingerprint)
+        before = earlier and self.store.checkpoint(name, fingerprint, _checkpoint_of("quantize", earlier))
+        if earlier and before:
             progress.note("quantized by an earlier run")
-            return before
-        manifest = self.store.manifest(name, fingerprint)
-        if manifest:
-            kept = gate.from_result(manifest.gate).details.get("quantize", {})
-            return dict(kept)
+            return earlier, before
         calibration = self.inputs.calibration if engine.calibrates else None
         section = self.inputs.pipeline.calibration
         request = {
@@ -155,12 +183,13 @@ class Maker:
             needs=self._needs(engine.accelerator, estimate.host_gib),
             inputs=self._sources(calibration),
             output=workspace.artifact,
-            keeper=InStore(self.inputs.pipeline.store, name, fingerprint),
+            keeper=ToStore(self.inputs.pipeline.store, name, fingerprint),
         )
         result = self._run("quantize", stage, candidate, progress)
-        result |= self._facts(Staged.model_validate(result.pop("kept")))
-        self.store.keep_checkpoint(name, fingerprint, "quantize", result)
-        return result
+        staged = Staged.model_validate(result.pop("kept"))
+        result |= self._facts(staged)
+        self._keep(_checkpoint_of("quantize", staged), candidate, result, progress)
+        return staged, result
 
     def _facts(self, staged: Staged) -> dict[str, Any]:
         """What else is told of an artifact: bytes of the weights before and after, and the source's licence."""
@@ -172,11 +201,15 @@ class Maker:
         }
 
     def _measured(
-        self, candidate: Candidate, measurement: gate.Measurement, workspace: Workspace, progress: Progress
+        self,
+        candidate: Candidate,
+        stored: Manifest | Staged,
+        measurement: gate.Measurement,
+        workspace: Workspace,
+        progress: Progress,
     ) -> dict[str, Any]:
-        name, fingerprint = self.name, candidate.fingerprint
-        kept = _stage_of(measurement.name, self.inputs)
-        before = self.store.checkpoint(name, fingerprint, kept)
+        kept = _checkpoint_of(measurement.name, stored, self.inputs)
+        before = self.store.checkpoint(self.name, candidate.fingerprint, kept)
         if before:
             progress.note(f"{measurement.name} measured by an earlier run")
             return before
@@ -191,12 +224,19 @@ class Maker:
             needs=self._needs(measurement.accelerator, 2 * weight_bytes(self.source) / GIB),
             inputs={
                 **self._sources(self.inputs.held_out),
-                workspace.artifact: InStore(self.inputs.pipeline.store, name, fingerprint),
+                workspace.artifact: FromStore(self.inputs.pipeline.store, stored),
             },
         )
         result = self._run(measurement.name, stage, candidate, progress)
-        self.store.keep_checkpoint(name, fingerprint, kept, result)
+        self._keep(kept, candidate, result, progress)
         return result
+
+    def _keep(
+        self, checkpoint: str, candidate: Candidate, result: dict[str, Any], progress: Progress
+    ) -> None:
+        patiently(
+            lambda: self.store.keep_checkpoint(self.name, candidate.fingerprint, checkpoint, result), progress
+        )
 
     def _run(self, name: str, stage: Stage, candidate: Candidate, progress: Progress) -> dict[str, Any]:
         begun = time.monotonic()
@@ -234,6 +274,7 @@ def requested(text: Dataset) -> list[dict[str, Any]]:
     return [{"path": str(each.path), "weight": each.weight} for each in text.documents]
 
 
-def _stage_of(name: str, inputs: Inputs) -> str:
-    """The checkpoint of a measurement: with other text, tasks or scripts it is another."""
-    return f"{name}-{inputs.gate_digest[:12]}"
+def _checkpoint_of(stage: str, stored: Manifest | Staged, inputs: Inputs | None = None) -> str:
+    """Where a stage's result is kept: of other files, or by other text, tasks or scripts, it is another."""
+    by = f"-{inputs.gate_digest[:12]}" if inputs else ""
+    return f"{stage}{by}-{stored.upload}"

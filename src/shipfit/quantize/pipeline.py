@@ -14,7 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipfit.artifacts import Channel, Manifest, ManifestDraft, Store, check_signer, open_store, signer_of
+from shipfit.artifacts import (
+    Channel,
+    Manifest,
+    ManifestDraft,
+    Staged,
+    Store,
+    check_signer,
+    open_store,
+    signer_of,
+)
 from shipfit.artifacts import manifest as documents
 from shipfit.core import locks
 from shipfit.core.errors import EnvironmentFailure, ShipfitError, VerdictError
@@ -24,7 +33,7 @@ from shipfit.quantize import gate
 from shipfit.quantize.choice import Choice, Contender, choose, table
 from shipfit.quantize.cluster import cluster_at, require_ray
 from shipfit.quantize.inputs import Candidate, Inputs, resolve
-from shipfit.quantize.making import Maker, recorded
+from shipfit.quantize.making import Maker, Measured, recorded
 from shipfit.quantize.preflight import preflight
 from shipfit.quantize.preflight.serving import serving_objection
 from shipfit.quantize.provenance import write_provenance
@@ -106,10 +115,16 @@ class _Run:
     def run(self) -> Outcome:
         objections = {each.fingerprint: self._objection(each) for each in self.inputs.candidates}
         wanted = [each for each in self.inputs.candidates if objections[each.fingerprint] is None]
-        evidence = self._evidence(wanted)
+        made = self._made_of(wanted)
+        measured = {fingerprint: each for fingerprint, each in made.items() if isinstance(each, Measured)}
+        objections |= {
+            fingerprint: f"could not be made: {each.message}"
+            for fingerprint, each in made.items()
+            if isinstance(each, ShipfitError)
+        }
         previous = self._previous()
         contenders = [
-            self._contender(each, objections[each.fingerprint], evidence.get(each.fingerprint), previous)
+            self._contender(each, objections[each.fingerprint], measured.get(each.fingerprint), previous)
             for each in self.inputs.candidates
         ]
         chosen = choose(contenders)
@@ -119,7 +134,11 @@ class _Run:
         if chosen is None:
             raise self._refusal(contenders, list(pages.values()))
         candidate = next(each for each in wanted if each.fingerprint == chosen.fingerprint)
-        manifest = published or self._publish(candidate, chosen, choice, pages[chosen.fingerprint])
+        manifest = published or self._publish(
+            measured[chosen.fingerprint].stored,
+            self._draft(candidate, chosen, choice),
+            pages[chosen.fingerprint],
+        )
         self._sign(manifest)
         unchanged = self._promote(manifest) and published is not None and not self.made
         if unchanged:
@@ -134,11 +153,13 @@ class _Run:
         """Of several recipes, those that cannot be served where the artifact is to go are not made at all."""
         if self.pipeline.recipes is None or self.pipeline.serving is None:
             return None
-        return serving_objection(self.pipeline, self.pipeline.serving, candidate.engine, self.inputs.facts)
+        why = serving_objection(self.pipeline, self.pipeline.serving, candidate.engine, self.inputs.facts)
+        return f"cannot be served there: {why}" if why else None
 
-    def _evidence(self, candidates: Sequence[Candidate]) -> dict[str, gate.Evidence]:
+    def _made_of(self, candidates: Sequence[Candidate]) -> dict[str, Measured | ShipfitError]:
         """What the gate measured of each, by fingerprint; made and measured now where it was not before."""
-        known = {each.fingerprint: recorded(self.store, self.inputs, each) for each in candidates}
+        known: dict[str, Measured | ShipfitError | None] = {}
+        known |= {each.fingerprint: recorded(self.store, self.inputs, each) for each in candidates}
         missing = [each for each in candidates if known[each.fingerprint] is None]
         if missing:
             self.store.check_writable(self.pipeline.name)  # before hours are spent
@@ -147,7 +168,7 @@ class _Run:
             self.made = True
         return {fingerprint: found for fingerprint, found in known.items() if found}
 
-    def _made(self, missing: Sequence[Candidate]) -> dict[str, gate.Evidence]:
+    def _made(self, missing: Sequence[Candidate]) -> dict[str, Measured | ShipfitError]:
         needs = {
             each.fingerprint: preflight(
                 self.pipeline, each.engine, self.inputs.facts, self.progress, here=self.address is None
@@ -164,16 +185,17 @@ class _Run:
 
     def _made_elsewhere(
         self, elsewhere: Elsewhere, missing: Sequence[Candidate]
-    ) -> dict[str, gate.Evidence | None]:
+    ) -> dict[str, Measured | ShipfitError]:
         """Whether it went well is told by what is recorded then: a run whose gate failed has recorded that too."""
         failure = elsewhere([*(each.fingerprint for each in missing), self.inputs.gate_digest])
         made = {each.fingerprint: recorded(self.store, self.inputs, each) for each in missing}
-        if None in made.values():
+        if None in made.values() and (failure or not any(made.values())):
             raise failure or EnvironmentFailure(
                 "the other run ended well, and recorded nothing of what was asked",
                 hint="let both use the same shipfit and see the same pipeline",
             )
-        return made
+        untold = EnvironmentFailure("the other run says why")
+        return {fingerprint: each or untold for fingerprint, each in made.items()}
 
     def _previous(self) -> tuple[str, gate.Evidence] | None:
         """What the channel points to now, and what was measured of it."""
@@ -185,10 +207,10 @@ class _Run:
         self,
         candidate: Candidate,
         objection: str | None,
-        evidence: gate.Evidence | None,
+        measured: Measured | None,
         previous: tuple[str, gate.Evidence] | None,
     ) -> Contender:
-        verdict = None
+        evidence, verdict = measured.evidence if measured else None, None
         if evidence:
             before = previous[1] if previous and previous[0] != candidate.fingerprint else None
             verdict = gate.decide(evidence, self._limits(candidate), before)
@@ -218,20 +240,16 @@ class _Run:
         told = "; ".join(f"{each.label}: {each.reason}" for each in contenders)
         return VerdictError(f"none of {len(contenders)} recipes may be published: {told}", hint=hint)
 
-    def _publish(self, candidate: Candidate, chosen: Contender, choice: Choice, page: Path) -> Manifest:
-        """Commit what is staged, with the gate's page, a model card and a bill of materials."""
-        staged = self.store.staged(self.pipeline.name, candidate.fingerprint)
-        if staged is None:
-            raise EnvironmentFailure(
-                f"{self.store.label}: what was uploaded of {self.pipeline.name} is gone", hint="run it again"
-            )
-        draft = self._draft(candidate, chosen, choice)
-        licence = _told(chosen, "licence")
+    def _publish(self, stored: Manifest | Staged, draft: ManifestDraft, page: Path) -> Manifest:
+        """Commit what was measured, with the gate's page, a model card and a bill of materials."""
+        if isinstance(stored, Manifest):  # it was published when it was measured, and was removed meanwhile
+            raise EnvironmentFailure(f"{self.store.label}: {draft.name} is gone", hint="run it again")
+        licence = gate.from_result(draft.gate).details.get("quantize", {}).get("licence")
         with self._timed("publish"), tempfile.TemporaryDirectory() as scratch:
             extra = Path(scratch)
-            write_provenance(extra, draft, staged, str(licence) if licence else None)
             shutil.copyfile(page, extra / PAGE)
-            return self.store.commit(draft, staged, self.progress, extra)
+            write_provenance(extra, draft, stored, str(licence) if licence else None)
+            return self.store.commit(draft, stored, self.progress, extra)
 
     def _sign(self, manifest: Manifest) -> None:
         """Sign what is published. A key knows that it has done so; an identity would sign again at every run."""
@@ -268,7 +286,7 @@ class _Run:
                 gate_sha256=inputs.held_out.digest,
             ),
             gate=gate.to_result(evidence, limits, passed=passed, digest=inputs.gate_digest),
-            source_bytes=int(str(_told(contender, "source_bytes") or 0)),
+            source_bytes=int(str(evidence.details.get("quantize", {}).get("source_bytes", 0))),
             choice=choice,
         )
 
@@ -294,11 +312,6 @@ class _Run:
         with self.progress.step(stage):
             yield
         self.seconds[stage] = round(time.monotonic() - begun, 1)
-
-
-def _told(contender: Contender, what: str) -> object:
-    """What was recorded of a contender's quantization."""
-    return contender.evidence.details.get("quantize", {}).get(what) if contender.evidence else None
 
 
 def _rolled_back_from(channel: Channel, fingerprint: str) -> bool:

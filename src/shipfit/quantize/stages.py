@@ -199,7 +199,7 @@ def _work(stage: Stage, events: queue.Queue[Event], away: bool) -> None:
         done = Done(None, error)
     except OSError as error:
         done = Done(None, from_os_error(error, stage.doing))
-    events.put(Done(done.result, done.error, _tail(stage.log)) if away else done)
+    events.put(Done(done.result, done.error, log_tail(stage.log)) if away else done)
 
 
 def _do(stage: Stage, progress: _Told) -> dict[str, Any]:
@@ -265,7 +265,8 @@ def _run_worker(stage: Stage, python: Path, progress: _Told) -> dict[str, Any]:
         raise
 
 
-def _tail(log: Path) -> bytes | None:
+def log_tail(log: Path) -> bytes | None:
+    """The end of a log; None where there is none."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - _LOG_TAIL))

@@ -112,20 +112,37 @@ def told(run: Popen[str], until: str) -> list[str]:
     pytest.fail(f"ended without {until!r}: {heard}")
 
 
-def test_a_store_killed_in_an_upload_and_again_in_the_gate_costs_what_was_in_flight(
+def test_a_store_killed_in_an_upload_and_again_in_the_gate_costs_nothing_that_was_made(
+    server: Server, own_folders: Path
+) -> None:
+    spec = own_folders / "lost.yaml"
+    spec.write_text(PIPELINE)
+    gone = f"{STORE}: the store cannot be reached, or stopped answering, while"
+    with quantizing(spec) as run:
+        told(run, "uploading lost: ")
+        server.kill()
+        heard = told(run, f"{gone} uploading lost; try 2")
+        server.start()
+        heard += told(run, "reading the headers")
+        assert not [text for text in heard if text.startswith("copying")]  # the upload alone was tried again
+        server.kill()
+        told(run, f"{gone} keeping the structure of lost; try 2")
+        server.start()
+        output, errors = run.communicate(timeout=300)
+    assert 0 == run.returncode, errors
+    assert {"quantize", "structure", "distribution", "publish", "promote"} == json.loads(output)[
+        "seconds"
+    ].keys()
+    check_published()
+
+
+def test_a_store_that_stays_away_ends_the_run_and_the_next_one_goes_on(
     server: Server, own_folders: Path
 ) -> None:
     spec = own_folders / "lost.yaml"
     spec.write_text(PIPELINE)
     with quantizing(spec) as run:
-        told(run, "uploading lost: ")
-        server.kill()
-        heard = told(
-            run, f"{STORE}: the store cannot be reached, or stopped answering, while uploading lost; try 2"
-        )
-        server.start()
-        heard += told(run, "reading the headers")
-        assert not [text for text in heard if text.startswith("copying")]  # the upload alone was tried again
+        told(run, "reading the headers")
         server.kill()
         _, errors = run.communicate(timeout=300)
         (line,) = [line for line in errors.splitlines() if not line.startswith("{")]
@@ -139,12 +156,17 @@ def test_a_store_killed_in_an_upload_and_again_in_the_gate_costs_what_was_in_fli
     with open_store(STORE, QUIET) as store:
         assert [] == store.names()
         assert [] == store.channels("lost")
-        with quantizing(spec) as again:
-            output, errors = again.communicate(timeout=300)
-        assert 0 == again.returncode, errors
-        assert "quantized by an earlier run" in errors
-        facts = json.loads(output)
-        assert {"structure", "distribution", "publish", "promote"} == facts["seconds"].keys()
+    with quantizing(spec) as again:
+        output, errors = again.communicate(timeout=300)
+    assert 0 == again.returncode, errors
+    assert "quantized by an earlier run" in errors
+    assert {"structure", "distribution", "publish", "promote"} == json.loads(output)["seconds"].keys()
+    check_published()
+
+
+def check_published() -> None:
+    """What is published is whole, and what the source is."""
+    with open_store(STORE, QUIET) as store:
         manifest = store.verify("lost", store.resolve("lost", "stable"), QUIET)
     weights = bundled.folder("gemma-3-270m", QUIET) / "model.safetensors"
     assert {hashlib.sha256(weights.read_bytes()).hexdigest()} == {

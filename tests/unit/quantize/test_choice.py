@@ -24,7 +24,7 @@ def test_the_one_that_loses_least_is_chosen() -> None:
 
 def test_what_fails_the_gate_or_does_not_fit_is_not() -> None:
     failed = contender("a", 0.01, passed=False)
-    unfit = contender("b", None, objection="too large")
+    unfit = contender("b", None, objection="cannot be served there: too large")
     good = contender("c", 0.2)
     assert choose([failed, unfit, good]) is good
     assert choose([failed, unfit]) is None

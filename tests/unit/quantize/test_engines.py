@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shipfit.core.errors import InputError
-from shipfit.environments import declarations, pinned_version
+from shipfit.environments import Accelerator, declarations, pinned_version
 from shipfit.quantize.engines import engine_of, engines
 from shipfit.spec import Pipeline, load
 from shipfit.spec.precision import Precision
@@ -103,3 +103,32 @@ def test_text_is_asked_for_only_where_the_settings_need_it(
 ) -> None:
     pipeline = made(tmp_path, recipe)
     assert calibrates == engine_of(pipeline, pipeline.all_recipes[0]).calibrates
+
+
+@pytest.mark.parametrize(
+    ("here", "recipe", "expected"),
+    [
+        (Accelerator.CPU, "precision: gguf-q4_k_m", Accelerator.CPU),
+        (Accelerator.CUDA, "precision: gguf-q4_k_m", Accelerator.CPU),
+        (Accelerator.CPU, "precision: gptq-w4a16", Accelerator.CPU),
+        (Accelerator.CUDA, "precision: gptq-w4a16", Accelerator.CUDA),
+        (Accelerator.CUDA, "precision: gptq-w4a16; engine: auto-gptq", Accelerator.CUDA),
+    ],
+)
+def test_an_engine_takes_a_gpu_where_it_can_use_one(
+    here: Accelerator, recipe: str, expected: Accelerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shipfit.quantize.engines.local_accelerator", lambda: here)
+    pipeline = made(tmp_path, recipe)
+    assert expected is engine_of(pipeline, pipeline.all_recipes[0]).accelerator
+
+
+def test_an_engine_that_needs_a_gpu_names_what_makes_the_same_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shipfit.quantize.engines.local_accelerator", lambda: Accelerator.CPU)
+    pipeline = made(tmp_path, "precision: gptq-w4a16; engine: auto-gptq")
+    with pytest.raises(
+        InputError, match=r"auto-gptq quantizes on cuda alone, .*; use gptqmodel, which makes"
+    ):
+        engine_of(pipeline, pipeline.all_recipes[0])

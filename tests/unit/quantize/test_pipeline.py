@@ -14,6 +14,7 @@ from shipfit.core.progress import NoProgress
 from shipfit.quantize.inputs import resolve
 from shipfit.quantize.pipeline import _rolled_back_from, run_pipeline
 from shipfit.spec import Pipeline, load
+from shipfit.spec.precision import Precision
 from tests.unit.tiny_llama import CONFIG
 
 OLD, NEW = "0" * 64, "1" * 64
@@ -88,7 +89,9 @@ def test_a_good_run_that_recorded_nothing_made_something_else(pipeline: Pipeline
         run_pipeline(pipeline, NoProgress(), elsewhere=lambda _names: None)
 
 
-def test_the_verdict_elsewhere_is_the_verdict_here_and_is_not_asked_for_again(pipeline: Pipeline) -> None:
+def test_the_verdict_elsewhere_is_the_verdict_here_and_is_not_asked_for_again(
+    pipeline: Pipeline, own_folders: Path
+) -> None:
     figures = {
         "mean_kl": 9.0,
         "p99_kl": 9.0,
@@ -105,7 +108,8 @@ def test_the_verdict_elsewhere_is_the_verdict_here_and_is_not_asked_for_again(pi
         calls += 1
         made, measured = names
         with open_store(pipeline.store, NoProgress()) as store:
-            stage = f"gate-{measured[:12]}"
+            upload = store.stage(own_folders / "model", pipeline.name, made, NoProgress()).upload
+            stage = f"gate-{measured[:12]}-{upload}"
             store.keep_checkpoint(pipeline.name, made, stage, {"distribution": {"figures": figures}})
         return VerdictError("told here too")
 
@@ -113,3 +117,30 @@ def test_the_verdict_elsewhere_is_the_verdict_here_and_is_not_asked_for_again(pi
         with pytest.raises(VerdictError, match=r"the gate failed, nothing was published: .*mean_kl"):
             run_pipeline(pipeline, NoProgress(), elsewhere=elsewhere)
     assert calls == 1
+
+    (fingerprint,) = (each.fingerprint for each in resolve(pipeline, NoProgress()).candidates)
+    with open_store(pipeline.store, NoProgress()) as store:
+        store.stage(own_folders / "model", pipeline.name, fingerprint, NoProgress())
+    with pytest.raises(VerdictError):
+        run_pipeline(pipeline, NoProgress(), elsewhere=elsewhere)
+    assert calls == 2  # what was uploaded since is other files, of which nothing is known
+
+
+def test_what_failed_elsewhere_does_not_hold_up_what_was_made(pipeline: Pipeline, own_folders: Path) -> None:
+    figures = dict.fromkeys(
+        ("mean_kl", "p99_kl", "top1_agreement", "source_perplexity", "artifact_perplexity", "positions"), 9.0
+    )
+    recipes = [pipeline.recipe, pipeline.recipe.model_copy(update={"precision": Precision.FP8_W8A8})]
+    search = pipeline.model_copy(update={"recipe": None, "recipes": recipes})
+
+    def elsewhere(names: Sequence[str]) -> None:
+        made, _, measured = names
+        with open_store(pipeline.store, NoProgress()) as store:
+            upload = store.stage(own_folders / "model", pipeline.name, made, NoProgress()).upload
+            stage = f"gate-{measured[:12]}-{upload}"
+            store.keep_checkpoint(pipeline.name, made, stage, {"distribution": {"figures": figures}})
+
+    with pytest.raises(
+        VerdictError, match=r"none of 2 .*: mxfp4.*: .*mean_kl.*; fp8-w8a8.*: could not be made"
+    ):
+        run_pipeline(search, NoProgress(), elsewhere=elsewhere)

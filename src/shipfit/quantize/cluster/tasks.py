@@ -17,7 +17,7 @@ from shipfit.quantize.cluster.common import Ray, one_line
 from shipfit.quantize.cluster.failures import MOST_TRIES, Remedy, classify, pause, smaller
 from shipfit.quantize.cluster.room import describe, fits, largest
 from shipfit.quantize.cluster.transfer import carried
-from shipfit.quantize.stages import Done, Event, MissingInput, Stage, Started, Update, run_stage
+from shipfit.quantize.stages import Done, Event, MissingInput, Stage, Started, Update, log_tail, run_stage
 
 _POLL_SECONDS = 0.5
 
@@ -180,8 +180,8 @@ def _ended(events: Any, patience: float) -> bool:
 
 
 def _keep_log(stage: Stage, done: Done) -> None:
-    """Keep the log of another node beside the driver, unless the two share it."""
-    if done.log is not None and not stage.log.exists():
+    """Keep the log of another node beside the driver, unless the two share it. One of an earlier try goes."""
+    if done.log is not None and log_tail(stage.log) != done.log:
         stage.log.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(stage.log, done.log)
 

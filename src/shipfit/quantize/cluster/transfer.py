@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from shipfit.artifacts import open_store
+from shipfit.artifacts import Manifest, Staged, open_store
 from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
 from shipfit.core.progress import Progress
 from shipfit.core.units import MIB
 from shipfit.models import folder, parse
 from shipfit.quantize.cluster.failures import MOST_TRIES, pause
+
+R = TypeVar("R")
 
 CARRIED_MOST = 500 * MIB
 """Bytes that the driver carries for one input; more belongs into an object store."""
@@ -106,8 +109,8 @@ def model(text: str, base: Path | None, revision: str) -> Model | None:
 
 
 @dataclass(frozen=True)
-class InStore:
-    """An artifact's files in the store, committed or not yet: how one node's output is another's input.
+class ToStore:
+    """An artifact's place in the store, where a stage's output is taken.
 
     Attributes:
         store: its URL; None for the embedded one, which is this machine's alone.
@@ -120,38 +123,57 @@ class InStore:
     fingerprint: str
 
     def keep(self, path: Path, progress: Progress) -> dict[str, Any]:
-        """Upload a folder; what finds it again is in the answer.
+        """Upload a folder; what finds it again is in the answer. Files that have arrived are not sent again."""
 
-        Where the store fails, this alone is tried again, with the files that have not arrived: what took hours to make
-        is not made again for a store that is back in a minute.
-        """
-        tries = 1
-        while True:
-            try:
-                with open_store(self.store, progress) as store:
-                    staged = store.stage(path, self.name, self.fingerprint, progress)
-            except EnvironmentFailure as error:
-                if tries == MOST_TRIES:
-                    raise
-                progress.note(f"{error.message}; try {tries + 1} of {MOST_TRIES} in {pause(tries):g} s")
-                time.sleep(pause(tries))
-                tries += 1
-            else:
-                (path / _UPLOAD).write_text(staged.upload)
-                return staged.model_dump(mode="json")
+        def upload() -> Staged:
+            with open_store(self.store, progress) as store:
+                return store.stage(path, self.name, self.fingerprint, progress)
+
+        staged = patiently(upload, progress)
+        (path / _UPLOAD).write_text(staged.upload)
+        return staged.model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class FromStore:
+    """An artifact's files in the store, committed or not yet: how one node's output is another's input.
+
+    Attributes:
+        store: its URL; None for the embedded one.
+        stored: the very files: another run may have uploaded others since.
+    """
+
+    store: str | None
+    stored: Manifest | Staged
 
     def bring(self, path: Path, progress: Progress) -> None:
-        """Download what was uploaded last, unless the folder is what was uploaded."""
+        """Download them, unless the folder is what was uploaded."""
+        held = _upload_of(path)
+        if held == self.stored.upload:
+            return
+        if held:  # of an earlier attempt, which may have had other files
+            shutil.rmtree(path)
         with open_store(self.store, progress) as store:
-            stored = store.staged(self.name, self.fingerprint) or store.manifest(self.name, self.fingerprint)
-            if stored is None:
-                raise EnvironmentFailure(f"{store.label}: nothing is uploaded of {self.name}")
-            held = _upload_of(path)
-            if held != stored.upload:
-                if held:  # of an earlier attempt, which may have had other files
-                    shutil.rmtree(path)
-                store.fetch(stored, path, progress)
-                (path / _UPLOAD).write_text(stored.upload)
+            store.fetch(self.stored, path, progress)
+        (path / _UPLOAD).write_text(self.stored.upload)
+
+
+def patiently(work: Callable[[], R], progress: Progress) -> R:
+    """Do what needs the store. Where it fails, this alone is done again, and not the hours of work before it.
+
+    Raises:
+        EnvironmentFailure: it failed every time.
+    """
+    tries = 1
+    while True:
+        try:
+            return work()
+        except EnvironmentFailure as error:
+            if tries == MOST_TRIES:
+                raise
+            progress.note(f"{error.message}; try {tries + 1} of {MOST_TRIES} in {pause(tries):g} s")
+            time.sleep(pause(tries))
+            tries += 1
 
 
 def _upload_of(folder: Path) -> str | None:

@@ -7,21 +7,24 @@ the published schema.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from shipfit import __version__
-from shipfit.artifacts import ManifestDraft, Staged
+from shipfit.artifacts import ManifestDraft
 
 _NAMESPACE = uuid.UUID("6f1b9a3c-2a53-5c1e-9a2e-6f0b8a1d4c77")
 """Of the serial numbers: one artifact, one number, whoever writes it."""
 
 
-def bill_of_materials(draft: ManifestDraft, staged: Staged, licence: str | None) -> dict[str, Any]:
+def bill_of_materials(
+    draft: ManifestDraft, digests: Mapping[str, str], licence: str | None
+) -> dict[str, Any]:
     """The CycloneDX document of an artifact.
 
     Args:
         draft: all that is known of it.
-        staged: its files.
+        digests: SHA-256 of every other file, by path.
         licence: of its source.
     """
     engine = f"{draft.engine.name}@{draft.engine.version}"
@@ -46,7 +49,7 @@ def bill_of_materials(draft: ManifestDraft, staged: Staged, licence: str | None)
             },
             "component": _model(draft, licence),
         },
-        "components": [*_files(staged), *_texts(draft)],
+        "components": [*_files(digests), *_texts(draft)],
     }
 
 
@@ -85,15 +88,15 @@ def _model(draft: ManifestDraft, licence: str | None) -> dict[str, Any]:
     }
 
 
-def _files(staged: Staged) -> list[dict[str, Any]]:
+def _files(digests: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {
             "type": "file",
-            "bom-ref": f"file:{entry.path}",
-            "name": entry.path,
-            "hashes": [{"alg": "SHA-256", "content": entry.sha256}],
+            "bom-ref": f"file:{path}",
+            "name": path,
+            "hashes": [{"alg": "SHA-256", "content": digest}],
         }
-        for entry in staged.files
+        for path, digest in sorted(digests.items())
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -20,13 +21,15 @@ def write_provenance(folder: Path, draft: ManifestDraft, staged: Staged, licence
     """Write both into a folder.
 
     Args:
-        folder: an existing one.
+        folder: an existing one, with what else is added to the artifact: the bill of materials lists that too.
         draft: all that is known of the artifact.
         staged: its files.
         licence: of its source, from ``licence_of``.
     """
     (folder / CARD).write_text(_card(draft, staged, licence), encoding="utf-8")
-    bom = bill_of_materials(draft, staged, licence)
+    digests = {entry.path: entry.sha256 for entry in staged.files}
+    digests |= {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    bom = bill_of_materials(draft, digests, licence)
     (folder / BOM).write_text(json.dumps(bom, indent=2) + "\n", encoding="utf-8")
 
 

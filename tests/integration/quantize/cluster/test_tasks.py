@@ -10,11 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from shipfit.artifacts import Staged
 from shipfit.core.errors import EnvironmentFailure
 from shipfit.core.progress import NoProgress
 from shipfit.core.worker import WorkerError
 from shipfit.quantize.cluster import cluster_at
-from shipfit.quantize.cluster.transfer import InStore
+from shipfit.quantize.cluster.transfer import FromStore, ToStore
 from shipfit.quantize.stages import Needs, Stage
 from tests.waiting import eventually
 
@@ -99,7 +100,7 @@ def test_what_a_node_lacks_is_brought_there(
         folder.mkdir()
     text.write_text("carried along")
     nodes.add(apart=apart)
-    heard, kept = Heard(), InStore(bucket.as_uri(), "demo", "0" * 64)
+    heard, kept = Heard(), ToStore(bucket.as_uri(), "demo", "0" * 64)
     with cluster_at("auto", heard) as cluster:
         stage = make_stage(
             {"started": str(tmp_path / "started"), "input": str(text), "output": str(output)},
@@ -113,7 +114,10 @@ def test_what_a_node_lacks_is_brought_there(
         assert ["weights"] == [file["path"] for file in result["kept"]["files"]]
         assert not output.exists()
         assert (apart / "stage.log").exists()
+        (apart / "stage.log").write_text("of an earlier try")
+        cluster.run(stage, heard)
+        assert (apart / "stage.log").read_text() != "of an earlier try"
 
         # And what that node made is brought to this one.
-        kept.bring(output, NoProgress())
+        FromStore(bucket.as_uri(), Staged.model_validate(result["kept"])).bring(output, NoProgress())
         assert "whole" == (output / "weights").read_text()

@@ -10,7 +10,7 @@ from shipfit.artifacts import Dataset, Engine, GateResult, ManifestDraft, Source
 from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.progress import NoProgress
 from shipfit.quantize.cluster import transfer
-from shipfit.quantize.cluster.transfer import InStore, carried, model
+from shipfit.quantize.cluster.transfer import FromStore, ToStore, carried, model
 
 
 def test_a_file_and_a_folder_are_carried(tmp_path: Path) -> None:
@@ -38,21 +38,19 @@ def test_a_folder_of_this_machine_is_no_model_that_a_node_can_fetch(tmp_path: Pa
     assert model("org/name", tmp_path, "0" * 40) is not None
 
 
-def test_an_output_of_another_attempt_is_replaced(tmp_path: Path) -> None:
+def test_an_input_is_the_very_upload_that_was_asked_for(tmp_path: Path) -> None:
     bucket = tmp_path / "bucket"
     bucket.mkdir()
-    output = InStore(bucket.as_uri(), "demo", "0" * 64)
-    with pytest.raises(EnvironmentFailure, match="nothing is uploaded of demo"):
-        output.bring(tmp_path / "early", NoProgress())
+    place, uploads = ToStore(bucket.as_uri(), "demo", "0" * 64), {}
     for attempt in ("first", "second"):
         made = tmp_path / attempt
         made.mkdir()
         (made / f"{attempt}.safetensors").write_text(attempt)
-        assert [f"{attempt}.safetensors"] == [
-            file["path"] for file in output.keep(made, NoProgress())["files"]
-        ]
-        for folder in (tmp_path / "elsewhere", made):
-            output.bring(folder, NoProgress())
+        uploads[attempt] = Staged.model_validate(place.keep(made, NoProgress()))
+        assert [f"{attempt}.safetensors"] == [entry.path for entry in uploads[attempt].files]
+    for attempt in ("first", "second"):
+        for folder in (tmp_path / "elsewhere", tmp_path / "first"):
+            FromStore(bucket.as_uri(), uploads[attempt]).bring(folder, NoProgress())
             assert [f"{attempt}.safetensors"] == [file.name for file in folder.glob("*.safetensors")]
 
 
@@ -65,7 +63,7 @@ def test_an_upload_is_tried_again_until_the_store_is_back(
     (made / "model.safetensors").write_text("weights")
     in_the_way = bucket / "demo"
     in_the_way.touch()
-    output, waited = InStore(bucket.as_uri(), "demo", "0" * 64), []
+    output, waited = ToStore(bucket.as_uri(), "demo", "0" * 64), []
     monkeypatch.setattr(transfer.time, "sleep", waited.append)
     with pytest.raises(EnvironmentFailure, match="uploading demo failed"):
         output.keep(made, NoProgress())
@@ -81,8 +79,7 @@ def test_what_is_published_is_brought_too(tmp_path: Path) -> None:
     made.mkdir()
     (made / "model.safetensors").write_text("weights")
     digest = "0" * 64
-    output = InStore(bucket.as_uri(), "demo", digest)
-    staged = Staged.model_validate(output.keep(made, NoProgress()))
+    staged = Staged.model_validate(ToStore(bucket.as_uri(), "demo", digest).keep(made, NoProgress()))
     draft = ManifestDraft(
         name="demo",
         fingerprint=digest,
@@ -94,7 +91,7 @@ def test_what_is_published_is_brought_too(tmp_path: Path) -> None:
         source_bytes=1,
     )
     with open_store(bucket.as_uri(), NoProgress()) as store:
-        store.commit(draft, staged, NoProgress())
+        manifest = store.commit(draft, staged, NoProgress())
         assert store.staged("demo", digest) is None
-    output.bring(there, NoProgress())
+    FromStore(bucket.as_uri(), manifest).bring(there, NoProgress())
     assert (there / "model.safetensors").read_text() == "weights"

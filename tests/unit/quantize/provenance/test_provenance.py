@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def draft() -> ManifestDraft:
             figures={"mean_kl": 0.05, "positions": 100.0},
             intervals={"mean_kl": (0.04, 0.06)},
             limits={"max_mean_kl": 0.1},
+            details={"distribution": {"resampled": "windows"}},
         ),
         choice=[
             {"recipe": "a", "figures": {"mean_kl": 0.05}, "weight_bytes": 10, "reason": "chosen"},
@@ -46,23 +48,35 @@ def draft() -> ManifestDraft:
 
 @pytest.fixture
 def staged() -> Staged:
-    files = [FileEntry(path="model.safetensors", bytes=1_000_000, sha256=DIGEST)]
+    files = [
+        FileEntry(path="README.md", bytes=10, sha256="e" * 64),
+        FileEntry(path="model.safetensors", bytes=1_000_000, sha256=DIGEST),
+    ]
     return Staged(name="demo", fingerprint="b" * 64, upload="d" * 32, files=files)
 
 
 def test_the_bill_of_materials_keeps_to_its_schema(
     tmp_path: Path, draft: ManifestDraft, staged: Staged
 ) -> None:
+    (tmp_path / "gate.html").write_text("the page")
     write_provenance(tmp_path, draft, staged, "gemma")
     text = (tmp_path / "bom.cdx.json").read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     bom = json.loads(text)
     assert bom["metadata"]["component"]["licenses"] == [{"license": {"name": "gemma"}}]
     assert [each["name"] for each in bom["components"]] == [
+        "README.md",
+        "gate.html",
         "model.safetensors",
         "calibration text",
         "held-out text",
     ]
+    card, page, weights, *_ = (each["hashes"][0]["content"] for each in bom["components"])
+    assert (
+        card == hashlib.sha256((tmp_path / "README.md").read_bytes()).hexdigest()
+    )  # not that of the source's
+    assert page == hashlib.sha256(b"the page").hexdigest()
+    assert weights == DIGEST
 
 
 def test_the_same_artifact_has_the_same_bill(tmp_path: Path, draft: ManifestDraft, staged: Staged) -> None:
@@ -84,6 +98,7 @@ def test_the_card_says_what_it_was_made_of_and_what_it_lost(
     assert front["base_model"] == "google/gemma-3-270m"
     assert "| mean_kl | 0.05 | 0.04 to 0.06 | max 0.1 |" in card
     assert "2 MB of weights became 1 MB" in card
+    assert "(intervals: 95%, by bootstrap over windows)" in card
     assert "| b |  | 0 | cannot be served there |" in card
 
 

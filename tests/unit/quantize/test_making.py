@@ -1,0 +1,69 @@
+"""Several candidates: what becomes of one does not decide about the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from shipfit.artifacts import FileEntry, Staged
+from shipfit.core.errors import EnvironmentFailure, ShipfitError
+from shipfit.core.progress import NoProgress
+from shipfit.quantize import gate
+from shipfit.quantize.inputs import Candidate
+from shipfit.quantize.making import Maker, Measured
+
+
+class Cancelled(BaseException):
+    """Ctrl-C."""
+
+
+def maker(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, BaseException | None]) -> Maker:
+    """One whose candidates come out as told: measured, or with an error."""
+    inputs = SimpleNamespace(pipeline=SimpleNamespace(name="demo"))
+    cluster = SimpleNamespace(cancel=lambda: cancelled.append(True))
+    cancelled: list[bool] = []
+
+    def make(_maker: Maker, candidate: Candidate, *_arguments: object) -> Measured:
+        if error := outcomes[candidate.fingerprint]:
+            raise error
+        files = [FileEntry(path="model.safetensors", bytes=1, sha256="e" * 64)]
+        staged = Staged(name="demo", fingerprint=candidate.fingerprint, upload="d" * 32, files=files)
+        return Measured(staged, gate.Evidence())
+
+    monkeypatch.setattr(Maker, "_make", make)
+    made = Maker(cast("Any", inputs), cast("Any", None), cast("Any", cluster), Path(), NoProgress())
+    made.cancelled = cancelled  # type: ignore[attr-defined]
+    return made
+
+
+def made_of(maker: Maker, fingerprints: list[str]) -> dict[str, Measured | ShipfitError]:
+    candidates = [SimpleNamespace(fingerprint=each, label=each[:1]) for each in fingerprints]
+    return maker.make_all(cast("Any", candidates), cast("Any", dict.fromkeys(fingerprints)))
+
+
+A, B = "a" * 64, "b" * 64
+LOST = EnvironmentFailure("quantizing failed: its node was lost")
+
+
+def test_of_several_one_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = made_of(maker(monkeypatch, {A: LOST, B: None}), [A, B])
+    assert made[A] is LOST
+    assert isinstance(made[B], Measured)
+
+
+@pytest.mark.parametrize("outcomes", [{A: LOST}, {A: LOST, B: EnvironmentFailure("and another")}])
+def test_where_all_fail_the_first_says_why(
+    monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, BaseException | None]
+) -> None:
+    with pytest.raises(EnvironmentFailure, match="its node was lost"):
+        made_of(maker(monkeypatch, outcomes), list(outcomes))
+
+
+def test_ctrl_c_ends_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted = maker(monkeypatch, {A: Cancelled(), B: None})
+    with pytest.raises(Cancelled):
+        made_of(interrupted, [A, B])
+    assert interrupted.cancelled == [True]  # type: ignore[attr-defined]
