@@ -60,6 +60,7 @@ lint: $(VENV)/ready ## lint, types, layers, generated documents
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint containers/Containerfile
 	$(BIN)/python scripts/reference.py --check
 	$(BIN)/python -m benchmarks.sizing --check
 	$(BIN)/python -m scripts.precisions --check

@@ -10,6 +10,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from shipfit.artifacts import fingerprint
 from shipfit.core.paths import write_atomically
+from shipfit.quantize.inputs import LIMITS
 from shipfit.spec import Pipeline, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,7 +114,7 @@ def digest(pipeline: Pipeline) -> str:
     """Digest of all that a pipeline says of its artifact and of how that is measured, the limits apart."""
     said = pipeline.model_dump(mode="json", include={"source", "recipe", "calibration"})
     measured = pipeline.gate.model_dump(
-        mode="json", include={"dataset", "samples", "tokens", "seed", "generation"}
+        mode="json", include={"dataset", "samples", "tokens", "seed", "generation"}, exclude=LIMITS
     )
     return fingerprint({**said, "gate": measured})
 

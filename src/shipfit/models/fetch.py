@@ -109,18 +109,24 @@ def _from_store(url: str, name: str, revision: str, progress: Progress) -> Path:
     folder = cache_dir("models") / f"{name}-{revision[:12]}"
     with locks.exclusive(folder.with_suffix(".lock")):
         if not folder.exists():
-            files = StoreFiles(url)
             unfinished = folder.with_suffix(".unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
-            names = _names(url, revision)
-            with progress.step(f"fetching {url}"):
-                for number, each in enumerate(names):
-                    progress.update(each, number / len(names))
-                    _copy(files, each, unfinished / each)
-            _names(url, revision)  # nobody has put another there meanwhile
-            unfinished.rename(folder)
+            try:
+                _copy_all(url, revision, unfinished, progress)
+                unfinished.rename(folder)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
     return folder
+
+
+def _copy_all(url: str, revision: str, folder: Path, progress: Progress) -> None:
+    files, names = StoreFiles(url), _names(url, revision)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with progress.step(f"fetching {url}"):
+        for number, each in enumerate(names):
+            progress.update(each, number / len(names))
+            _copy(files, each, folder / each)
+    _names(url, revision)  # nobody has put another there meanwhile
 
 
 def _names(url: str, revision: str) -> list[str]:

@@ -223,15 +223,29 @@ def engine_of(pipeline: Pipeline, recipe: Recipe) -> Engine:
     declared = engines()[name]
     made = declared.precisions.get(recipe.precision)
     if made is None:
+        makers = who_makes(recipe.precision)
         _refuse(
             pipeline,
             (*at, "precision"),
             f"{name} does not make {recipe.precision}",
-            _who_makes(recipe.precision) or f"it makes: {', '.join(declared.precisions)}",
+            f"these make it: {', '.join(makers)}"
+            if makers
+            else f"it makes: {', '.join(declared.precisions)}",
         )
     return Engine(
         name, declared, _settled(pipeline, recipe, at, name, made), _accelerator(pipeline, at, name)
     )
+
+
+def who_makes(precision: Precision, model_type: str | None = None) -> list[str]:
+    """The engines that make a precision, of any model or of one type; those that are no longer kept come last."""
+    found = [
+        (declared.deprecated is not None, name)
+        for name, declared in engines().items()
+        if precision in declared.precisions
+        and (model_type is None or declared.model_types is None or model_type in declared.model_types)
+    ]
+    return [name for _, name in sorted(found)]
 
 
 def _name(pipeline: Pipeline, recipe: Recipe, at: tuple[str | int, ...]) -> str:
@@ -290,11 +304,6 @@ def _accelerator(pipeline: Pipeline, at: tuple[str | int, ...], name: str) -> Ac
             f"use {successor}, which makes the same" if successor else "run it where there is one",
         )
     return fitting
-
-
-def _who_makes(precision: Precision) -> str | None:
-    makers = [name for name, declared in engines().items() if precision in declared.precisions]
-    return f"these make it: {', '.join(makers)}" if makers else None
 
 
 def _refuse(pipeline: Pipeline, at: tuple[str | int, ...], message: str, hint: str | None) -> NoReturn:

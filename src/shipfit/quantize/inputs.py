@@ -20,6 +20,12 @@ from shipfit.quantize.gate.task_files import files_of
 from shipfit.quantize.preflight import require_possible
 from shipfit.spec import Pipeline, Recipe, blame
 
+LIMITS = {"tasks": {"min_recovery"}, "generation": {"max_faulty", "min_greedy_agreement"}}
+"""Settings of the gate that decide about figures and change none."""
+
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+"""What tokenizers keep their vocabulary in (VOCAB_FILES_NAMES of transformers' models/*/tokenization_*.py)."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -76,7 +82,7 @@ class Inputs:
             {
                 "dataset": self.held_out.digest,
                 **sampling(self.pipeline.gate),
-                **self.pipeline.gate.model_dump(mode="json", include={"tasks", "generation"}),
+                **self.pipeline.gate.model_dump(mode="json", include={"tasks", "generation"}, exclude=LIMITS),
                 "task_files": digest_of(self._task_files()),
                 "scripts": digest_of(sorted(WORKERS.glob("*.py"))),
             }
@@ -91,10 +97,17 @@ class Inputs:
         """The source model as a folder, fetched or made if it is not here.
 
         Raises:
+            InputError: it has no tokenizer, without which nothing can be calibrated on, measured or served.
             EnvironmentFailure: it cannot be fetched, or the disk is full.
         """
         with blame(self.pipeline, "source"):
-            return models.folder(self.pipeline.source, self.pipeline.folder, self.revision, progress)
+            folder = models.folder(self.pipeline.source, self.pipeline.folder, self.revision, progress)
+            if not any((folder / name).exists() for name in _TOKENIZERS):
+                raise InputError(
+                    f"{self.pipeline.source} has no tokenizer ({', '.join(_TOKENIZERS[:3])} or the like)",
+                    hint="put its files beside the weights",
+                )
+        return folder
 
 
 def resolve(pipeline: Pipeline, progress: Progress) -> Inputs:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,20 +68,21 @@ class Maker:
         inputs: what they are made of.
         store: where their artifacts are staged.
         cluster: where stages run.
-        source: the source model as a folder.
         progress: told what is going on.
     """
 
-    def __init__(
-        self, inputs: Inputs, store: Store, cluster: Cluster, source: Path, progress: Progress
-    ) -> None:
+    def __init__(self, inputs: Inputs, store: Store, cluster: Cluster, progress: Progress) -> None:
         self.inputs = inputs
         self.name = inputs.pipeline.name
         self.store = store
         self.cluster = cluster
-        self.source = source
         self.progress = progress
         self.seconds: dict[str, float] = {}
+
+    @cached_property
+    def source(self) -> Path:
+        """The source model as a folder, fetched if it is not here."""
+        return self.inputs.source(self.progress)
 
     def make_all(
         self, candidates: Sequence[Candidate], estimates: Mapping[str, Estimate]
@@ -96,8 +98,12 @@ class Maker:
 
         Raises:
             InputError: a dataset has too little text.
-            EnvironmentFailure: a worker, Ray or the store failed, for all of them.
+            EnvironmentFailure: there will be no room for a stage, or a worker, Ray or the store failed, for all of
+                them.
         """
+        for each in candidates:
+            self._require_room(each, estimates[each.fingerprint])
+        _ = self.source  # fetched once, and not by several at the same time
         with ThreadPoolExecutor(len(candidates)) as pool:
             futures = {
                 each.fingerprint: pool.submit(
@@ -117,6 +123,18 @@ class Maker:
         if len(failures) == len(made):
             raise failures[0]
         return made
+
+    def _require_room(self, candidate: Candidate, estimate: Estimate) -> None:
+        """Before anything is fetched or made: what is made must be measured, too."""
+        accelerator, fingerprint = candidate.engine.accelerator, candidate.fingerprint
+        if not (self.store.manifest(self.name, fingerprint) or self.store.staged(self.name, fingerprint)):
+            self.cluster.require_room("quantizing", self._needs(accelerator, estimate.host_gib))
+        asks = self.inputs.pipeline.gate.generation and accelerator is Accelerator.CPU
+        self.cluster.require_room(
+            "the gate",
+            self._needs(accelerator, estimate.gate_gib),
+            ", or set gate.generation to null" if asks else "",
+        )
 
     def _tried(self, candidate: Candidate, estimate: Estimate, progress: Progress) -> Measured | ShipfitError:
         try:
@@ -140,7 +158,9 @@ class Maker:
             documents_sha256=self.inputs.held_out.digest,
             baselines=cache_dir("baselines"),
         ):
-            answers[measurement.name] = self._measured(candidate, stored, measurement, workspace, progress)
+            answers[measurement.name] = self._measured(
+                candidate, stored, measurement, workspace, estimate, progress
+            )
             if answers[measurement.name].get("figures", {}).get("structure_faults"):
                 break  # nothing else can be said of a broken artifact
         self._keep(_checkpoint_of("gate", stored, self.inputs), candidate, answers, progress)
@@ -206,6 +226,7 @@ class Maker:
         stored: Manifest | Staged,
         measurement: gate.Measurement,
         workspace: Workspace,
+        estimate: Estimate,
         progress: Progress,
     ) -> dict[str, Any]:
         kept = _checkpoint_of(measurement.name, stored, self.inputs)
@@ -221,7 +242,7 @@ class Maker:
             modules=INSIDE,
             request=measurement.request,
             log=workspace.log(measurement.name),
-            needs=self._needs(measurement.accelerator, 2 * weight_bytes(self.source) / GIB),
+            needs=self._needs(measurement.accelerator, estimate.gate_gib),
             inputs={
                 **self._sources(self.inputs.held_out),
                 workspace.artifact: FromStore(self.inputs.pipeline.store, stored),

@@ -176,9 +176,8 @@ class _Run:
             for each in missing
         }
         require_ray()
-        source = self.inputs.source(self.progress)
         with cluster_at(self.address, self.progress) as cluster:
-            maker = Maker(self.inputs, self.store, cluster, source, self.progress)
+            maker = Maker(self.inputs, self.store, cluster, self.progress)
             made = maker.make_all(missing, needs)
             self.seconds = maker.seconds
         return made

@@ -100,6 +100,9 @@ class Generation(Section):
     """Tokens of an answer; decoding is greedy."""
     max_faulty: NonNegativeInt = 0
     """Most answers that may be empty, repeat themselves, change language or be garbage where the source's is not."""
+    min_greedy_agreement: Share | None = None
+    """Smallest share of an answer's tokens, on average, before its first difference from the source's; left out, any:
+    sound 4-bit artifacts part early from their source, and say the same in other words."""
 
 
 class Gate(Section):

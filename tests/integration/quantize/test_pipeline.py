@@ -98,7 +98,7 @@ def test_a_failed_gate_publishes_nothing_and_says_the_same_at_once_again(
     assert_nothing_left(own_folders)
 
 
-def test_a_killed_worker_is_one_line_and_the_next_run_goes_on(make_spec: Make, own_folders: Path) -> None:
+def test_a_killed_worker_is_one_line_and_leaves_nothing(make_spec: Make, own_folders: Path) -> None:
     process = start(make_spec("killed", samples=16))
     wait_for(process, "layer ")
     (worker,) = [one for one in ours(own_folders) if "launcher.py" in " ".join(one.cmdline())]

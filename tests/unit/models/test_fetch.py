@@ -13,8 +13,9 @@ from shipfit.models.reference import parse
 
 
 @pytest.fixture
-def bucket(own_folders: Path) -> Path:
-    folder = own_folders / "tiny"
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SHIPFIT_CACHE_DIR", str(tmp_path / "cache"))
+    folder = tmp_path / "tiny"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     return folder
@@ -49,3 +50,4 @@ def test_a_model_that_is_replaced_as_it_comes_is_refused(
     monkeypatch.setattr(fetch, "_copy", copy_while_it_is_replaced)
     with pytest.raises(EnvironmentFailure, match="has changed since this run began"):
         fetch.folder_of(reference, revision, NoProgress())
+    assert [] == [path for path in (bucket.parent / "cache" / "models").iterdir() if path.suffix != ".lock"]

@@ -18,7 +18,7 @@ from shipfit.quantize.datasets import Dataset
 from shipfit.quantize.engines import engine_of
 from shipfit.quantize.inputs import Inputs, determining, resolve
 from shipfit.spec import Pipeline, Precision, Recipe, load
-from shipfit.spec.pipeline import Tasks
+from shipfit.spec.pipeline import Generation, Tasks
 from tests.unit.tiny_llama import CONFIG
 
 
@@ -121,6 +121,33 @@ def test_the_preflight_comes_before_a_folder_is_read_whole(tmp_path: Path) -> No
     assert progress.steps == []
     resolve(load(path, Pipeline), progress)
     assert progress.steps == ["reading model"]
+
+
+def test_limits_measure_nothing(pipeline: Pipeline) -> None:
+    def gate(**settings: Any) -> str:
+        asked = edit(pipeline, "gate", generation=Generation(**settings))
+        return Inputs(asked, None, "abc", Dataset((), "c"), Dataset((), "h"), ()).gate_digest  # type: ignore[arg-type]
+
+    assert gate() == gate(max_faulty=3, min_greedy_agreement=0.5)
+    assert gate() != gate(tokens=8)
+
+
+def test_a_source_without_a_tokenizer_is_refused_before_any_work(tmp_path: Path) -> None:
+    model, path = tmp_path / "model", tmp_path / "pipeline.yaml"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "held-out.txt").write_text("words " * 10_000)
+    path.write_text(
+        "apiVersion: shipfit/v1\nkind: Pipeline\nname: x\nsource: ./model\n"
+        "recipe: {precision: mxfp4}\ngate: {dataset: [held-out.txt], tokens: 64}\n"
+    )
+    inputs = resolve(load(path, Pipeline), NoProgress())
+    with pytest.raises(
+        InputError, match=r"yaml:4: source: ./model has no tokenizer \(tokenizer.json, .*; put its"
+    ):
+        inputs.source(NoProgress())
+    (model / "tokenizer.json").write_text("{}")
+    assert model == inputs.source(NoProgress())
 
 
 class Told(NoProgress):

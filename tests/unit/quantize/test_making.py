@@ -22,7 +22,7 @@ class Cancelled(BaseException):
 
 def maker(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, BaseException | None]) -> Maker:
     """One whose candidates come out as told: measured, or with an error."""
-    inputs = SimpleNamespace(pipeline=SimpleNamespace(name="demo"))
+    inputs = SimpleNamespace(pipeline=SimpleNamespace(name="demo"), source=lambda _: Path())
     cluster = SimpleNamespace(cancel=lambda: cancelled.append(True))
     cancelled: list[bool] = []
 
@@ -34,7 +34,8 @@ def maker(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, BaseException | N
         return Measured(staged, gate.Evidence())
 
     monkeypatch.setattr(Maker, "_make", make)
-    made = Maker(cast("Any", inputs), cast("Any", None), cast("Any", cluster), Path(), NoProgress())
+    monkeypatch.setattr(Maker, "_require_room", lambda *_: None)
+    made = Maker(cast("Any", inputs), cast("Any", None), cast("Any", cluster), NoProgress())
     made.cancelled = cancelled  # type: ignore[attr-defined]
     return made
 

@@ -17,7 +17,17 @@ from shipfit.quantize.cluster.common import Ray, one_line
 from shipfit.quantize.cluster.failures import MOST_TRIES, Remedy, classify, pause, smaller
 from shipfit.quantize.cluster.room import describe, fits, largest
 from shipfit.quantize.cluster.transfer import carried
-from shipfit.quantize.stages import Done, Event, MissingInput, Stage, Started, Update, log_tail, run_stage
+from shipfit.quantize.stages import (
+    Done,
+    Event,
+    MissingInput,
+    Needs,
+    Stage,
+    Started,
+    Update,
+    log_tail,
+    run_stage,
+)
 
 _POLL_SECONDS = 0.5
 
@@ -49,6 +59,23 @@ class Cluster:
         """End every stage that runs; each of its callers gets a KeyboardInterrupt."""
         self._cancelled.set()
 
+    def require_room(self, doing: str, needs: Needs, instead: str = "") -> None:
+        """Refuse what can never begin; a cluster of several nodes may get one with room.
+
+        Args:
+            doing: what needs it, for the error.
+            needs: what must be there at once.
+            instead: what else helps than another machine, as a clause.
+
+        Raises:
+            EnvironmentFailure: this machine is all there is, and too small.
+        """
+        if not self.spread and not fits(needs, self._ray.nodes):
+            raise EnvironmentFailure(
+                f"{doing} needs {describe(needs)}, and this machine has {largest(self._ray.nodes)}",
+                hint=f"run it on a larger one (--address names a cluster){instead}",
+            )
+
     def run(self, stage: Stage, progress: Progress) -> dict[str, Any]:
         """Run a stage on a node that has room for it and return its result.
 
@@ -57,7 +84,7 @@ class Cluster:
             EnvironmentFailure: the task or Ray itself died, or files could not be brought, at every try.
             KeyboardInterrupt: it was cancelled.
         """
-        self._require_room(stage)
+        self.require_room(stage.doing, stage.needs)
         tries = 1
         while True:
             try:
@@ -83,13 +110,6 @@ class Cluster:
                 )
             self._sleep(pause(tries))
             tries += 1
-
-    def _require_room(self, stage: Stage) -> None:
-        if not self.spread and not fits(stage.needs, self._ray.nodes):
-            raise EnvironmentFailure(
-                f"{stage.doing} needs {describe(stage.needs)}, and this machine has {largest(self._ray.nodes)}",
-                hint="run it on a larger one: --address names a cluster",
-            )
 
     def _try(self, stage: Stage, progress: Progress) -> dict[str, Any]:
         import ray

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 from shipfit.quantize.gate.evidence import Evidence
 
-_MEASURED_BY = {"structure_faults": "structure", "recovery": "tasks", "faulty": "generation"}
+_MEASURED_BY = {
+    "structure_faults": "structure",
+    "recovery": "tasks",
+    "faulty": "generation",
+    "greedy_agreement": "generation",
+}
 """Which measurement gives a figure, where it is not ``distribution``."""
 
 

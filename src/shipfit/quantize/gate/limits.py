@@ -49,6 +49,8 @@ def limits_of(gate: Gate, precision: Precision) -> dict[str, float]:
         limits["min_recovery"] = gate.tasks.min_recovery
     if gate.generation:
         limits["max_faulty"] = float(gate.generation.max_faulty)
+        if gate.generation.min_greedy_agreement is not None:
+            limits["min_greedy_agreement"] = gate.generation.min_greedy_agreement
     if gate.max_regression is not None:
         limits["max_regression"] = gate.max_regression
     return limits

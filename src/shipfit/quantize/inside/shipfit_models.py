@@ -11,13 +11,16 @@ import transformers
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, CompressedTensorsConfig
 
+WORKING_BYTES = 3 * 2**30
+"""Of a GPU, left free for what passes through the model: hidden states, and a window's logits."""
+
 
 class IncompleteModelError(Exception):
     """The weights are not those of the model that config.json describes; the message names some."""
 
 
 def load_model(folder: Path) -> torch.nn.Module:
-    """The model as saved, on the GPU where there is one.
+    """The model as saved, on the GPU where there is one; what finds no room there on others, and on the host.
 
     Compressed weights become 16-bit ones, with the values that they stand for: those of compressed-tensors by its own
     hand, those of GPTQ and AWQ by ``shipfit_unpack``.
@@ -41,7 +44,7 @@ def load_model(folder: Path) -> torch.nn.Module:
         model, told = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", output_loading_info=True)
     if told["missing_keys"]:
         raise IncompleteModelError(f"there are no weights for {', '.join(sorted(told['missing_keys'])[:5])}")
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    return _placed(model.eval())
 
 
 def quantization_of(folder: Path) -> dict[str, Any]:
@@ -53,6 +56,24 @@ def quantization_of(folder: Path) -> dict[str, Any]:
     if quantization is None and own.exists():
         return {"quant_method": "gptq", **json.loads(own.read_bytes())}
     return quantization or {}
+
+
+def _placed(model: Any) -> Any:
+    if not torch.cuda.is_available():
+        return model
+    free = {
+        number: torch.cuda.mem_get_info(number)[0] - WORKING_BYTES
+        for number in range(torch.cuda.device_count())
+    }
+    size = model.get_memory_footprint()
+    if size < free[0]:
+        return model.to("cuda")
+    from accelerate import dispatch_model, infer_auto_device_map
+
+    # Layers that stay on the host come to the first GPU one by one, whenever they are used.
+    whole = list(model._no_split_modules or ())  # noqa: SLF001 - accelerate's own examples take it from there
+    places = infer_auto_device_map(model, max_memory={**free, "cpu": size}, no_split_module_classes=whole)
+    return dispatch_model(model, places)
 
 
 def _decompressed(folder: Path, **options: Any) -> Any:

@@ -8,7 +8,13 @@ from shipfit.core.units import GIB
 from shipfit.models import ModelFacts
 from shipfit.precision import scheme
 from shipfit.quantize.engines import Engine
-from shipfit.quantize.preflight.memory import gpu_bytes, host_bytes, offloaded_bytes, statistics_bytes
+from shipfit.quantize.preflight.memory import (
+    gate_bytes,
+    gpu_bytes,
+    host_bytes,
+    offloaded_bytes,
+    statistics_bytes,
+)
 from shipfit.spec import Calibration, Gate
 from shipfit.spec.precision import Precision
 
@@ -30,10 +36,11 @@ _WRITTEN_BYTES_S = 0.8e9
 
 @dataclass(frozen=True)
 class Needs:
-    """What quantizing needs.
+    """What quantizing and measuring the result need.
 
     Attributes:
-        host_gib: memory of the machine, in GiB; everything where there is no GPU.
+        host_gib: memory of the machine for quantizing, in GiB; everything where there is no GPU.
+        gate_gib: the same for the gate.
         gpu_gib: memory of one GPU, in GiB.
         disk_gib: room for the artifact, in GiB, where work in progress lies.
         seconds: how long it takes.
@@ -41,6 +48,7 @@ class Needs:
     """
 
     host_gib: float
+    gate_gib: float
     gpu_gib: float
     disk_gib: float
     seconds: float
@@ -54,6 +62,7 @@ def needs(
     tflops: float,
     *,
     gpu: bool,
+    answers: bool = False,
     offload: bool = False,
 ) -> Needs:
     """What an engine needs to quantize a model.
@@ -64,6 +73,7 @@ def needs(
         calibration: how many samples of how many tokens; None without any.
         tflops: 16-bit throughput of the device, in TFLOP/s.
         gpu: whether the device is a GPU with memory of its own.
+        answers: whether the gate asks for answers in vLLM.
         offload: whether the host shall keep what the engine can move there: the same artifact, later.
     """
     used = calibration if engine.calibrates else None
@@ -72,6 +82,7 @@ def needs(
     artifact = artifact_bytes(facts, Precision(engine.recipe["precision"]))
     return Needs(
         host_gib=host_bytes(facts, engine, used, artifact, gpu=gpu, offloaded=offloaded) / GIB,
+        gate_gib=gate_bytes(facts, artifact, gpu=gpu, answers=answers) / GIB,
         gpu_gib=gpu_bytes(facts, engine, used, offloaded=offloaded) / GIB if gpu else 0.0,
         disk_gib=artifact / GIB,
         seconds=artifact / _WRITTEN_BYTES_S

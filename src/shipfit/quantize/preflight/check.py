@@ -13,13 +13,18 @@ from shipfit.core.units import GIB
 from shipfit.environments import Accelerator
 from shipfit.hardware import CPU, gpu
 from shipfit.models import ModelFacts
-from shipfit.quantize.engines import Engine
+from shipfit.precision import scheme
+from shipfit.quantize.engines import Engine, who_makes
 from shipfit.quantize.preflight.calibration import Needs, baseline_bytes, needs
 from shipfit.quantize.preflight.serving import is_ignored, objection_anywhere, serving_objection
 from shipfit.spec import Pipeline, Precision, Recipe, blame
 
 _TOKENS_AN_EXPERT = 64
 """Calibration tokens that each expert should see on average; with fewer, some see none at all."""
+
+_SERVING_GIB = 2.0
+"""What the serving engine takes of a GPU in the gate beside weights: 1 GiB of KV cache (gate/workers/generation.py),
+CUDA's context, and the activations of a few short prompts."""
 
 _DRIVER_TIMEOUT_S = 30.0
 
@@ -69,12 +74,17 @@ def preflight(
         EnvironmentFailure: this machine has too little disk, or its GPUs too little memory.
     """
     on_gpu = engine.accelerator is Accelerator.CUDA
+    answers = pipeline.gate.generation is not None and engine.declared.writes == "safetensors"
     tflops = gpu(_REFERENCE if on_gpu else CPU).tflops["bf16"]
-    needed = needs(facts, engine, pipeline.calibration, tflops, gpu=on_gpu)
+    needed = needs(facts, engine, pipeline.calibration, tflops, gpu=on_gpu, answers=answers)
     if here and on_gpu and (largest := _largest_gpu()) is not None:
         if needed.gpu_gib > largest:
-            needed = needs(facts, engine, pipeline.calibration, tflops, gpu=True, offload=True)
+            needed = needs(
+                facts, engine, pipeline.calibration, tflops, gpu=True, answers=answers, offload=True
+            )
         _require_gpu(needed.gpu_gib, largest)
+        if answers:
+            _require_answers(needed.disk_gib + _SERVING_GIB, largest)
     if here:
         _require_room(pipeline, needed, facts)
     if deprecated := engine.declared.deprecated:
@@ -112,24 +122,32 @@ def check_model(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: Model
     known = engine.declared.model_types
     with blame(pipeline, "source"):
         if known is not None and facts.model_type not in known:
+            others = who_makes(recipe.precision, facts.model_type)
             raise InputError(
                 f"{engine.name} does not know {facts.model_type}, the model type of {pipeline.source}",
-                hint=f"use another engine; it knows: {', '.join(known)}",
+                hint=f"use {' or '.join(others) or 'another source'}; {engine.name} knows: {', '.join(known)}",
             )
         if facts.quantization and recipe.precision not in (Precision.BF16, Precision.FP16):
             raise InputError(
                 f"{pipeline.source} is quantized already ({facts.quantization.method})",
                 hint="name the model that it was made from",
             )
-    group, ignored = engine.recipe.get("group_size"), engine.recipe.get("ignore", [])
-    if isinstance(group, int) and group > 0:
-        with blame(pipeline, *pipeline.at(recipe), "group_size"):
+    own, ignored = engine.recipe.get("group_size"), engine.recipe.get("ignore", [])
+    group = own if isinstance(own, int) else _fixed_group(recipe)
+    if group > 0:
+        with blame(pipeline, *pipeline.at(recipe), "group_size" if own else "precision"):
             for weight in facts.weights:
                 if weight.quantized and weight.columns % group and not is_ignored(weight, ignored):
                     raise InputError(
                         f"{weight.name} has {weight.columns} inputs, which groups of {group} do not divide",
-                        hint="choose group_size: -1, or ignore that layer",
+                        hint="choose group_size: -1, or ignore that layer" if own else "ignore that layer",
                     )
+
+
+def _fixed_group(recipe: Recipe) -> int:
+    """Inputs that share a scale where the precision alone says how many. Blocks of rows, too, are padded."""
+    form = scheme(recipe.precision)
+    return form.group if form.block_rows == 1 else 0
 
 
 def check_samples(pipeline: Pipeline, facts: ModelFacts) -> None:
@@ -192,8 +210,17 @@ def _require_gpu(gib: float, largest: float) -> None:
         )
 
 
+def _require_answers(gib: float, largest: float) -> None:
+    if gib > largest:
+        raise EnvironmentFailure(
+            f"the gate's answers in the serving engine take about {gib:,.1f} GiB of a GPU, and the largest here has"
+            f" {largest:,.1f}",
+            hint="set gate.generation to null, choose another recipe, or a larger GPU by --address",
+        )
+
+
 def _said(engine: Engine, needed: Needs) -> str:
-    parts = [f"{needed.host_gib:,.1f} GiB of memory"]
+    parts = [f"{needed.host_gib:,.1f} GiB of memory ({needed.gate_gib:,.1f} in the gate)"]
     if needed.gpu_gib:
         parts.append(f"{needed.gpu_gib:,.1f} GiB of a GPU")
     parts.append(f"{needed.disk_gib:,.2f} GiB of disk")

@@ -49,6 +49,26 @@ def test_a_stage_on_this_machine_alone(make_stage: Make, tmp_path: Path, own_fol
             cluster.run(make_stage({"started": started}, needs=Needs(cpus=1, gpus=1)), heard)
 
 
+def test_a_stage_outlives_the_process_of_ray_that_ran_it(
+    make_stage: Make, tmp_path: Path, own_folders: Path
+) -> None:
+    started, hold = tmp_path / "started", tmp_path / "hold"
+    hold.touch()
+    heard = Heard()
+    with cluster_at(None, heard) as cluster, ThreadPoolExecutor() as pool:
+        future = pool.submit(cluster.run, make_stage({"started": str(started), "hold": str(hold)}), heard)
+        eventually(lambda: pids(started), 120)
+        (engine,) = pids(started)
+        psutil.Process(engine).parent().kill()
+        eventually(lambda: not psutil.pid_exists(engine), 30)
+        eventually(lambda: len(pids(started)) == 2, 120)
+        assert any("Ray's process that ran it was killed; try 2 of 4" in text for text in heard.said), (
+            heard.said
+        )
+        hold.unlink()
+        assert pids(started)[1] == future.result(60)["pid"]
+
+
 def test_stages_wait_for_room_and_outlive_a_lost_node(
     nodes: Nodes, make_stage: Make, tmp_path: Path, own_folders: Path
 ) -> None:

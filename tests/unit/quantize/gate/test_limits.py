@@ -55,6 +55,8 @@ def test_what_the_spec_says_counts_and_the_rest_is_usual() -> None:
         ({"generation": None}, {"max_faulty", "min_recovery"}, set()),
         ({"tasks": {"names": ["arc_easy"], "min_recovery": 0.95}}, set(), {"min_recovery"}),
         ({"max_regression": None}, {"max_regression"}, {"max_faulty"}),
+        ({}, {"min_greedy_agreement"}, {"max_faulty"}),
+        ({"generation": {"min_greedy_agreement": 0.5}}, set(), {"min_greedy_agreement"}),
     ],
 )
 def test_only_what_is_measured_has_a_limit(

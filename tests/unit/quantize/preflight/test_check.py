@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from shipfit.models import load_facts
 from shipfit.quantize.engines import engine_of
 from shipfit.quantize.preflight import preflight, require_possible
 from shipfit.spec import Pipeline, load
+from tests.unit.tiny_llama import CONFIG
 
 _SPEC = """\
 apiVersion: shipfit/v1
@@ -84,7 +87,7 @@ def driver_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[st
 def test_what_will_be_taken_is_said_before_it_is(checked: Callable[..., list[str]]) -> None:
     (line,) = checked()
     assert line.startswith("llm-compressor gptq-w4a16 will take about ")
-    assert " GiB of memory, " in line
+    assert re.search(r" GiB of memory \([\d.]+ in the gate\), ", line)
     assert line.endswith(" min")
 
 
@@ -98,7 +101,7 @@ def test_what_will_be_taken_is_said_before_it_is(checked: Callable[..., list[str
         ({"gate_tokens": 200_000}, r"x.yaml:7: gate.tokens: is 200,000, and meta-llama"),
         (
             {"source": "bundled:gemma-3-270m", "recipe": "{precision: awq-w4a16, engine: autoawq}"},
-            r"x.yaml:4: source: autoawq does not know gemma3_text, .*use another engine; it knows: .*llama",
+            r"x.yaml:4: source: autoawq does not know gemma3_text, .*; use llm-compressor; autoawq knows: .*llama",
         ),
         (
             {"source": "RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w4a16"},
@@ -165,6 +168,29 @@ def test_a_layer_that_groups_do_not_divide_can_be_ignored(checked: Callable[...,
     checked("{precision: gptq-w4a16, ignore: [lm_head, 're:.*layers.0.mlp.down_proj']}", model, samples=512)
 
 
+@pytest.mark.parametrize(("precision", "group"), [("nvfp4", 16), ("mxfp4", 32)])
+def test_a_width_that_the_precisions_own_groups_do_not_divide_is_refused(
+    checked: Callable[..., list[str]], tmp_path: Path, precision: str, group: int
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps({**CONFIG, "intermediate_size": 136}))
+    refused = (
+        rf"x.yaml:5: recipe.precision: .*down has 136 inputs, which groups of {group} do not divide; ignore"
+    )
+    with pytest.raises(InputError, match=refused):
+        checked(f"{{precision: {precision}}}", str(tmp_path / "model"), tokens=64, gate_tokens=64)
+    checked("{precision: fp8-block}", str(tmp_path / "model"), tokens=64, gate_tokens=64)
+
+
+def test_what_the_gate_takes_of_the_host_is_told_before(checked: Callable[..., list[str]]) -> None:
+    gates = [
+        float(re.search(r"\(([\d.]+) in the gate\)", checked(gate=gate)[-1]).group(1))  # type: ignore[union-attr]
+        for gate in ("", ", generation: null")
+    ]
+    # 15.0 GiB of 16-bit weights twice in vLLM; or once, and 5.3 of the artifact.
+    assert gates == [pytest.approx(2 * 15.0 + 1.5, abs=0.2), pytest.approx(15.0 + 5.3 + 1.5, abs=0.3)]
+
+
 def test_experts_that_will_see_little_text_are_told_of(checked: Callable[..., list[str]]) -> None:
     few, _ = checked(source="Qwen/Qwen3-30B-A3B", samples=1)
     assert few.startswith("each of 128 experts will see about 32 calibration tokens")
@@ -194,6 +220,18 @@ def test_a_gpu_that_is_too_small_is_found_out_at_once(
             checked()
     else:
         assert checked()[-1].endswith(" min on an H100")
+
+
+def test_an_artifact_that_the_gate_could_not_serve_is_refused_before_it_is_made(
+    checked: Callable[..., list[str]], driver_says: Callable[[str], None]
+) -> None:
+    driver_says("echo 15360")
+    with pytest.raises(
+        EnvironmentFailure,
+        match=r"the gate's answers .* take about 1[67]\.\d GiB of a GPU, and the largest here has 15\.0; set gate\.gen",
+    ):
+        checked(recipe="{precision: bf16}")
+    checked(recipe="{precision: bf16}", gate=", generation: null")
 
 
 @pytest.mark.parametrize(("mib", "kept"), [(24576, False), (8192, True)])
