@@ -141,7 +141,7 @@ def _predictions(cases: Sequence[Case], known: Efficiencies) -> dict[str, Speed]
 
 def _validate(cases: Sequence[Case], tree: Tree, key: Callable[[Case], str]) -> dict[str, Speed]:
     """Predictions by row number, each by a fit to the rows whose key is another."""
-    predictions = {}
+    predictions: dict[str, Speed] = {}
     for left_out in sorted({key(case) for case in cases}):
         known = _known(tree, _fit([case for case in cases if key(case) != left_out], tree))
         predictions |= _predictions([case for case in cases if key(case) == left_out], known)

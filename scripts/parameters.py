@@ -31,7 +31,7 @@ class Parameter:
 
     def value(self, at: float) -> float:
         """The figure so many factors away from its start; shares end at 1."""
-        value = self.start * self.factor**at
+        value: float = self.start * self.factor**at
         name = str(self.place[-1])
         return min(value, 1.0) if _SHARES & set(name.split("_")) and "narrow" not in name else value
 

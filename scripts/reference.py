@@ -29,7 +29,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def commands() -> Iterator[str]:
     """A section for each command, in the order of ``shipfit --help``."""
-    group = typer.main.get_command(make_app())
+    group = typer.main.get_group(make_app())
     with typer.Context(group, info_name="shipfit", terminal_width=100) as context:
         yield block("shipfit", group.get_help(context))
         for name, command in group.commands.items():
@@ -91,7 +91,7 @@ def kind(field: dict[str, Any]) -> str:
         return f"list of {kind(field.get('items', {}))}"
     bounds = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
     limits = ", ".join(f"{sign} {field[bound]}" for bound, sign in bounds.items() if bound in field)
-    return field.get("type", "any") + (f" {limits}" if limits else "")
+    return str(field.get("type", "any")) + (f" {limits}" if limits else "")
 
 
 def environments() -> str:

@@ -56,9 +56,10 @@ def measure(file: Path, before: Row | None, store: Store, progress: Progress) ->
     begun, load_before = time.monotonic(), os.getloadavg()[0]
     command = [sys.executable, "-m", "shipfit", "quantize", str(file), "--address", "auto"]
     code = subprocess.run(command, check=False).returncode
-    evidence = recorded(store, inputs, candidate) if code in (ExitCode.YES, ExitCode.NO) else None
-    if evidence is None:
+    measured = recorded(store, inputs, candidate) if code in (ExitCode.YES, ExitCode.NO) else None
+    if measured is None:
         raise EnvironmentFailure(f"shipfit quantize ended with exit code {code}")
+    evidence = measured.evidence
     failures = decide(evidence, limits_of(pipeline.gate, candidate.recipe.precision)).failures
     if failures:
         answer, facts = Answer(**_of_gate(evidence)), artifact_facts(inputs.facts, engine)

@@ -3,6 +3,7 @@
 <prefix>/<name>/artifacts/<fingerprint>/files/<upload>/...   the files of one attempt to upload
 <prefix>/<name>/artifacts/<fingerprint>/manifest.json        written last; says of each file which attempt's counts
 <prefix>/<name>/artifacts/<fingerprint>/verdicts/<kind>.json what others found out about it, such as a load test
+<prefix>/<name>/artifacts/<fingerprint>/gate/<digest>.json   what the gate measured later, on other text than before
 <prefix>/<name>/artifacts/<fingerprint>/signatures/<id>.json one for each who signed it
 <prefix>/<name>/work/<fingerprint>/...                       what a run has done so far; gone once that is committed
 <prefix>/<name>/channels/<channel>.json                      moved by conditional write, with all its moves
@@ -90,6 +91,11 @@ def verdicts_prefix(name: str, fingerprint: str) -> str:
 def verdict_key(name: str, fingerprint: str, kind: str) -> str:
     """The latest verdict of a kind on an artifact."""
     return f"{verdicts_prefix(name, fingerprint)}/{kind}.json"
+
+
+def measurement_key(name: str, fingerprint: str, digest: str) -> str:
+    """What the gate measured of an artifact after it was committed."""
+    return f"{artifacts_prefix(name)}/{fingerprint}/gate/{digest}.json"
 
 
 def signatures_prefix(name: str, fingerprint: str) -> str:

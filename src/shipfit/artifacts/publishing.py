@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from shipfit.artifacts import checkpoints
 from shipfit.artifacts.catalogue import checked
+from shipfit.artifacts.checkpoints import keep_result
 from shipfit.artifacts.commit import commit, tidy
 from shipfit.artifacts.guards import hold
+from shipfit.artifacts.layout import checkpoint_key, measurement_key
 from shipfit.artifacts.manifest import Manifest, ManifestDraft, Staged
 from shipfit.artifacts.objects import Objects
 from shipfit.artifacts.reading import Reader
@@ -127,7 +128,21 @@ class Publisher(Reader):
         Raises:
             EnvironmentFailure: the store failed.
         """
-        checkpoints.keep_checkpoint(self._objects, checked(name, "name"), fingerprint, stage, result)
+        key = checkpoint_key(checked(name, "name"), fingerprint, stage)
+        keep_result(self._objects, key, f"the {stage.partition('-')[0]} of {name}", result)
+
+    def keep_measurement(self, name: str, fingerprint: str, digest: str, result: dict[str, Any]) -> None:
+        """Keep what the gate measured of a committed artifact, for as long as that is there.
+
+        Args:
+            digest: of what it measured and with what.
+            result: a small JSON document.
+
+        Raises:
+            EnvironmentFailure: the store failed.
+        """
+        key = measurement_key(checked(name, "name"), fingerprint, digest)
+        keep_result(self._objects, key, f"the gate of {name}", result)
 
     def _require_space(self, needed: int) -> None:
         if self._free and needed > self._free():

@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from shipfit.artifacts import checkpoints, collect, pull, signing
+from shipfit.artifacts import collect, pull, signing
 from shipfit.artifacts.catalogue import Catalogue, checked
+from shipfit.artifacts.checkpoints import read_result
 from shipfit.artifacts.documents import read_document
 from shipfit.artifacts.download import verify_stored
-from shipfit.artifacts.layout import policy_key, signatures_prefix, verdicts_prefix
+from shipfit.artifacts.layout import (
+    checkpoint_key,
+    measurement_key,
+    policy_key,
+    signatures_prefix,
+    verdicts_prefix,
+)
 from shipfit.artifacts.manifest import Manifest, Staged
 from shipfit.artifacts.records import Pin, PolicyRecord, Signature, Verdict
 from shipfit.artifacts.stage import staged
@@ -163,4 +170,17 @@ class Reader(Catalogue):
         Raises:
             EnvironmentFailure: the store failed, or what lies there is damaged.
         """
-        return checkpoints.checkpoint(self._objects, checked(name, "name"), fingerprint, stage)
+        key = checkpoint_key(checked(name, "name"), fingerprint, stage)
+        return read_result(self._objects, key, f"the {stage.partition('-')[0]} of {name}")
+
+    def measurement(self, name: str, fingerprint: str, digest: str) -> dict[str, Any] | None:
+        """What the gate measured of an artifact after it was committed; None if it did not.
+
+        Args:
+            digest: of what it measured and with what.
+
+        Raises:
+            EnvironmentFailure: the store failed, or what lies there is damaged.
+        """
+        key = measurement_key(checked(name, "name"), fingerprint, digest)
+        return read_result(self._objects, key, f"the gate of {name}")

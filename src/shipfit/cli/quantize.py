@@ -49,7 +49,7 @@ def quantize(
 
     Example: shipfit quantize pipelines/gemma-3-270m-gptq-w4a16.yaml
     """
-    from shipfit.core.errors import ExitCode, InputError, ShipfitError
+    from shipfit.core.errors import InputError, ShipfitError
     from shipfit.quantize import run_pipeline, write_metrics
     from shipfit.quantize.cluster.address import is_elsewhere
     from shipfit.quantize.cluster.rayjob import by_rayjob
@@ -74,10 +74,10 @@ def quantize(
         outcome = run_pipeline(spec, progress(), address, elsewhere)
     except ShipfitError as error:
         if metrics:
-            write_metrics(metrics, spec.name, error.exit_code, None)
+            write_metrics(metrics, spec.name, error)
         raise
     if metrics:
-        write_metrics(metrics, spec.name, ExitCode.YES, outcome)
+        write_metrics(metrics, spec.name, outcome)
     emit(_facts(spec, outcome), as_json=as_json, render=_render)
 
 
@@ -92,7 +92,7 @@ def _facts(spec: Pipeline, outcome: Outcome) -> dict[str, Any]:
         "recipe": manifest.recipe,
         "weight_bytes_before": manifest.source_bytes,
         "weight_bytes_after": manifest.weight_bytes,
-        "gate": manifest.gate.model_dump(mode="json"),
+        "gate": outcome.gate.model_dump(mode="json"),
         "choice": manifest.choice,
         "seconds": outcome.seconds,
         "page": str(outcome.page) if outcome.page else None,

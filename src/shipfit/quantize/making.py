@@ -54,11 +54,27 @@ def recorded(store: Store, inputs: Inputs, candidate: Candidate) -> Measured | N
     """
     name, fingerprint = inputs.pipeline.name, candidate.fingerprint
     manifest = store.manifest(name, fingerprint)
-    if manifest and manifest.gate.digest == inputs.gate_digest:
-        return Measured(manifest, gate.from_result(manifest.gate))
-    stored = manifest or store.staged(name, fingerprint)
-    answers = stored and store.checkpoint(name, fingerprint, _checkpoint_of("gate", stored, inputs))
-    return Measured(stored, gate.merge(answers)) if stored and answers else None
+    if manifest:
+        evidence = measured_of(store, manifest, inputs.gate_digest)
+        return Measured(manifest, evidence) if evidence else None
+    staged = store.staged(name, fingerprint)
+    answers = staged and store.checkpoint(name, fingerprint, _checkpoint_of("gate", staged, inputs))
+    return Measured(staged, gate.merge(answers)) if staged and answers else None
+
+
+def measured_of(store: Store, manifest: Manifest, digest: str) -> gate.Evidence | None:
+    """What the gate measured of a published artifact, then or later; None if it did not in that way.
+
+    Args:
+        digest: of what is to be measured and with what.
+
+    Raises:
+        EnvironmentFailure: the store failed.
+    """
+    if manifest.gate.digest == digest:
+        return gate.from_result(manifest.gate)
+    answers = store.measurement(manifest.name, manifest.fingerprint, digest)
+    return gate.merge(answers) if answers else None
 
 
 class Maker:
@@ -163,7 +179,14 @@ class Maker:
             )
             if answers[measurement.name].get("figures", {}).get("structure_faults"):
                 break  # nothing else can be said of a broken artifact
-        self._keep(_checkpoint_of("gate", stored, self.inputs), candidate, answers, progress)
+        if isinstance(stored, Manifest):
+            digest = self.inputs.gate_digest
+            patiently(
+                lambda: self.store.keep_measurement(self.name, candidate.fingerprint, digest, answers),
+                progress,
+            )
+        else:
+            self._keep(_checkpoint_of("gate", stored, self.inputs), candidate, answers, progress)
         return Measured(stored, gate.merge(answers))
 
     def _quantized(

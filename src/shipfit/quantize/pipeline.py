@@ -16,6 +16,7 @@ from pathlib import Path
 
 from shipfit.artifacts import (
     Channel,
+    GateResult,
     Manifest,
     ManifestDraft,
     Staged,
@@ -33,7 +34,7 @@ from shipfit.quantize import gate
 from shipfit.quantize.choice import Choice, Contender, choose, table
 from shipfit.quantize.cluster import cluster_at, require_ray
 from shipfit.quantize.inputs import Candidate, Inputs, resolve
-from shipfit.quantize.making import Maker, Measured, recorded
+from shipfit.quantize.making import Maker, Measured, measured_of, recorded
 from shipfit.quantize.preflight import preflight
 from shipfit.quantize.preflight.serving import serving_objection
 from shipfit.quantize.provenance import write_provenance
@@ -54,12 +55,14 @@ class Outcome:
 
     Attributes:
         manifest: of the artifact that its channel points to now.
+        gate: what was measured of it, and what it was held to.
         unchanged: nothing had to be done.
         seconds: by stage; only the stages that were run.
         page: the gate's page; None where nothing was measured.
     """
 
     manifest: Manifest
+    gate: GateResult
     unchanged: bool
     seconds: dict[str, float]
     page: Path | None = None
@@ -90,6 +93,18 @@ def run_pipeline(
         inputs = resolve(pipeline, progress)
         with open_store(pipeline.store, progress) as store:
             return _Run(inputs, store, progress, address, elsewhere).run()
+
+
+class Refused(VerdictError):
+    """Nothing was published, or not moved.
+
+    Args:
+        gate: what was measured of the only recipe; None where there are several.
+    """
+
+    def __init__(self, message: str, *, hint: str | None, gate: GateResult | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.gate = gate
 
 
 class _Run:
@@ -132,12 +147,11 @@ class _Run:
         published = self.store.manifest(self.pipeline.name, chosen.fingerprint) if chosen else None
         pages = {} if published and not self.seconds else self._pages(contenders, choice)
         if chosen is None:
-            raise self._refusal(contenders, list(pages.values()))
+            raise self._refused(contenders, list(pages.values()))
         candidate = next(each for each in wanted if each.fingerprint == chosen.fingerprint)
+        draft = self._draft(candidate, chosen, choice)
         manifest = published or self._publish(
-            measured[chosen.fingerprint].stored,
-            self._draft(candidate, chosen, choice),
-            pages[chosen.fingerprint],
+            measured[chosen.fingerprint].stored, draft, pages[chosen.fingerprint]
         )
         self._sign(manifest)
         unchanged = self._promote(manifest) and published is not None and not self.made
@@ -147,7 +161,7 @@ class _Run:
                 " already"
             )
         Workspace(self.pipeline.name, candidate.fingerprint).discard_artifact()
-        return Outcome(manifest, unchanged, self.seconds, pages.get(candidate.fingerprint))
+        return Outcome(manifest, draft.gate, unchanged, self.seconds, pages.get(candidate.fingerprint))
 
     def _objection(self, candidate: Candidate) -> str | None:
         """Of several recipes, those that cannot be served where the artifact is to go are not made at all."""
@@ -200,7 +214,10 @@ class _Run:
         """What the channel points to now, and what was measured of it."""
         channel = self.store.channel(self.pipeline.name, self.pipeline.channel)
         manifest = self.store.manifest(self.pipeline.name, channel.fingerprint) if channel else None
-        return (manifest.fingerprint, gate.from_result(manifest.gate)) if manifest else None
+        if manifest is None:
+            return None
+        measured = measured_of(self.store, manifest, self.inputs.gate_digest)
+        return manifest.fingerprint, measured or gate.from_result(manifest.gate)
 
     def _contender(
         self,
@@ -226,7 +243,7 @@ class _Run:
     def _limits(self, candidate: Candidate) -> dict[str, float]:
         return gate.limits_of(self.pipeline.gate, candidate.recipe.precision)
 
-    def _refusal(self, contenders: Sequence[Contender], pages: Sequence[Path]) -> VerdictError:
+    def _refused(self, contenders: Sequence[Contender], pages: Sequence[Path]) -> Refused:
         hint = "choose a less aggressive recipe, calibrate on more text, or move the limit in gate"
         if pages:
             hint += f"; read {', '.join(map(str, pages))}"
@@ -235,9 +252,11 @@ class _Run:
             name = self.pipeline.name
             before = self.store.manifest(name, only.fingerprint)
             left = f"{name}@{self.pipeline.channel} was not moved" if before else "nothing was published"
-            return VerdictError(f"the gate failed, {left}: {only.reason}", hint=hint)
+            (candidate,) = self.inputs.candidates
+            measured = self._draft(candidate, only, []).gate
+            return Refused(f"the gate failed, {left}: {only.reason}", hint=hint, gate=measured)
         told = "; ".join(f"{each.label}: {each.reason}" for each in contenders)
-        return VerdictError(f"none of {len(contenders)} recipes may be published: {told}", hint=hint)
+        return Refused(f"none of {len(contenders)} recipes may be published: {told}", hint=hint)
 
     def _publish(self, stored: Manifest | Staged, draft: ManifestDraft, page: Path) -> Manifest:
         """Commit what was measured, with the gate's page, a model card and a bill of materials."""

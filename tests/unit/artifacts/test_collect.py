@@ -96,6 +96,20 @@ def test_what_is_left_of_the_work_on_a_committed_artifact_goes(
     assert [] == objects.below(work_prefix("demo", fingerprint), "counting")
 
 
+def test_what_was_measured_later_stays_as_long_as_the_artifact(
+    store: Store, objects: Objects, model: Path, draft: Draft
+) -> None:
+    fingerprint = store.publish(model, draft(), QUIET).fingerprint
+    store.pin("demo", fingerprint, "wanted")
+    store.keep_measurement("demo", fingerprint, "d" * 64, {"mean_kl": 0.07})
+    assert {fingerprint: False} == _gone(store)
+    assert {"mean_kl": 0.07} == store.measurement("demo", fingerprint, "d" * 64)
+    assert store.measurement("demo", fingerprint, "e" * 64) is None
+    store.unpin("demo", fingerprint)
+    assert {fingerprint: True} == _gone(store)
+    assert [] == objects.below(f"demo/artifacts/{fingerprint}", "counting")
+
+
 def test_while_one_removes_others_neither_remove_nor_promote_nor_pin(
     store: Store, objects: Objects, model: Path, draft: Draft
 ) -> None:

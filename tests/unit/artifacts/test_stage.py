@@ -155,6 +155,6 @@ def test_checkpoints_come_back_as_they_were(store: Store, objects: Objects) -> N
         assert result == store.checkpoint("demo", PRINT, "quantize")
     objects.write(f"{work_prefix('demo', PRINT)}/stages/quantize.json", b"[", "spoiling")
     with pytest.raises(
-        EnvironmentFailure, match="the result of quantize of demo is damaged; remove demo/work"
+        EnvironmentFailure, match="the result of the quantize of demo is damaged; remove demo/work"
     ):
         store.checkpoint("demo", PRINT, "quantize")

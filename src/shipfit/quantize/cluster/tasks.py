@@ -47,8 +47,11 @@ class Cluster:
 
     @property
     def cpus(self) -> int:
-        """CPUs of the largest node; 1 where there is a head alone, which has none, and workers are added on demand."""
-        return max((1, *(node.cpus for node in self._ray.nodes)))
+        """What a stage without a GPU may take: all CPUs of the largest node but one for each GPU, for the stages there.
+
+        1 where there is a head alone, which has none, and workers are added on demand.
+        """
+        return max((1, *(node.cpus - node.gpus for node in self._ray.nodes)))
 
     @property
     def spread(self) -> bool:

@@ -5,6 +5,8 @@ Models are Few-Shot Learners", arXiv:2005.14165, appendix C. A passage stays if 
 al. 2023, "Llama 2", arXiv:2307.09288, appendix A.6: less than a fifth of its words lie in such a run, so that a quoted
 sentence or a common instruction does not cost the whole passage.
 
+Where a script puts no spaces between words (Thai, Lao, Burmese, Khmer, Japanese, Chinese), each letter counts as one.
+
 A passage is a paragraph of a text, together with its neighbours where it has fewer than 13 words, and the whole of a
 conversation, without what the system says in it: that is often the same in all of them. A document of fewer than 13
 words overlaps with a passage that has just the same ones.
@@ -23,7 +25,8 @@ WORDS = 13
 CLEAN = 0.2
 """Share of overlapping words below which a passage is clean."""
 
-_WORD = re.compile(r"\w+")
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 _BREAK = re.compile(r"\n\s*\n")
 # Rabin's fingerprint of a run, rolled on word by word: the chance that any two of a million differing runs share one is
 # 2e-7 at a modulus of 2**61 - 1.

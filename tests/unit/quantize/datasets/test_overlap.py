@@ -47,6 +47,16 @@ def test_short_paragraphs_go_with_their_neighbours_and_short_documents_by_the_wh
     assert [{"text": "Water boils."}] == left({"text": "Water boils."}, {"text": f"{A} water boils"})
 
 
+def test_where_no_spaces_part_words_a_copied_passage_is_found_in_new_text() -> None:
+    copied, new = (
+        "水在一百度时沸腾而在零度时结冰这是人人皆知的事",
+        "山上的树木在秋天变红叶子落满了小路行人很少",
+    )
+    text = {"text": f"{new}{copied}"}
+    assert [text] == left(text, {"text": "河里的鱼在清晨游得最快渔夫都知道这一点所以早起"})
+    assert [] == left(text, {"text": f"从前有人说过{copied}，后来大家都信了。"})
+
+
 def test_conversations_are_compared_without_the_system_and_with_any_other_shape() -> None:
     system = {"role": "system", "content": C}
     held_out = {"messages": [system, {"role": "user", "content": A}, {"role": "assistant", "content": B}]}
