@@ -6,9 +6,10 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 from shipfit.cli.main import make_app
 from shipfit.cli.schema import schemas
@@ -29,7 +30,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def commands() -> Iterator[str]:
     """A section for each command, in the order of ``shipfit --help``."""
-    group = typer.main.get_group(make_app())
+    group = cast("TyperGroup", typer.main.get_command(make_app()))
     with typer.Context(group, info_name="shipfit", terminal_width=100) as context:
         yield block("shipfit", group.get_help(context))
         for name, command in group.commands.items():
