@@ -18,7 +18,7 @@ from pathlib import Path
 
 from scripts.precisions.page import page
 from scripts.precisions.plot import loss_against_size
-from scripts.precisions.rows import ROOT, Rows, pipeline_files, read_rows, stale, write_rows
+from scripts.precisions.rows import ROOT, Refusal, Row, Rows, pipeline_files, read_rows, stale, write_rows
 from shipfit.core.errors import ShipfitError
 from shipfit.core.progress import make_progress
 
@@ -58,7 +58,9 @@ def _make(files: list[Path]) -> int:
             rows = read_rows()
             try:
                 with progress.step(f"{file.name} ({number} of {len(files)})"):
-                    rows[file.stem] = measure(file, rows.get(file.stem), store, progress)
+                    before = rows.get(file.stem)
+                    before = before if isinstance(before, Row) else None
+                    rows[file.stem] = measure(file, before, store, progress)
             except ShipfitError as error:
                 print(f"{file.name}: {error}", file=sys.stderr)
                 code = error.exit_code
@@ -70,7 +72,9 @@ def _make(files: list[Path]) -> int:
 
 
 def _documents(rows: Rows) -> dict[Path, str]:
-    return {PAGE: page(rows), PLOT: loss_against_size(rows)}
+    made = {name: row for name, row in rows.items() if isinstance(row, Row)}
+    refusals = {name: row for name, row in rows.items() if isinstance(row, Refusal)}
+    return {PAGE: page(made, refusals), PLOT: loss_against_size(made)}
 
 
 def _check() -> int:

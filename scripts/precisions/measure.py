@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from scripts.precisions.rows import Answer, Row, Run, digest
+from scripts.precisions.rows import Answer, Refusal, Row, Run, digest
 from shipfit.artifacts import Store
-from shipfit.core.errors import EnvironmentFailure, ExitCode
+from shipfit.core.errors import EnvironmentFailure, ExitCode, InputError
 from shipfit.core.progress import Progress
 from shipfit.core.worker import run_worker
 from shipfit.environments import ensure
@@ -35,7 +35,7 @@ _STAND_IN = "llm-compressor"
 _SERVERS = {"vllm": "vLLM", "llama-cpp-python": "llama.cpp's server, llama-cpp-python"}
 
 
-def measure(file: Path, before: Row | None, store: Store, progress: Progress) -> Row:
+def measure(file: Path, before: Row | None, store: Store, progress: Progress) -> Row | Refusal:
     """Run a pipeline and ask what it published.
 
     Args:
@@ -48,7 +48,10 @@ def measure(file: Path, before: Row | None, store: Store, progress: Progress) ->
         ShipfitError: the pipeline failed, and not at its gate; or what it published cannot be pulled or asked.
     """
     pipeline = load(file, Pipeline)
-    inputs = resolve(pipeline, progress)
+    try:
+        inputs = resolve(pipeline, progress)
+    except InputError as error:
+        return Refusal(digest=digest(pipeline), refusal=str(error).replace(f"{file.parent}/", ""))
     (candidate,) = inputs.candidates
     engine = candidate.engine
     ensure(engine.environment, engine.accelerator, progress)  # else its building would count as quantizing
@@ -96,7 +99,7 @@ def measure(file: Path, before: Row | None, store: Store, progress: Progress) ->
 def _is_made(store: Store, name: str, candidate: Candidate) -> bool:
     """Whether the engine has done its work before."""
     fingerprint = candidate.fingerprint
-    return bool(store.manifest(name, fingerprint) or store.checkpoint(name, fingerprint, "quantize"))
+    return bool(store.manifest(name, fingerprint) or store.staged(name, fingerprint))
 
 
 def _answer(evidence: Evidence, gate: Gate, artifact: Path, progress: Progress) -> Answer:

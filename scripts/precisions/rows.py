@@ -84,7 +84,19 @@ class Row(BaseModel):
     planned: str | None
 
 
-Rows = dict[str, Row]
+class Refusal(BaseModel):
+    """A pipeline that is refused here before any work.
+
+    Attributes:
+        digest: as of a row.
+        refusal: why, in the words of the check.
+    """
+
+    digest: str
+    refusal: str
+
+
+Rows = dict[str, Row | Refusal]
 """By the name of the pipeline's file, without its suffix."""
 
 _ROWS = TypeAdapter(Rows)
@@ -119,7 +131,7 @@ def digest(pipeline: Pipeline) -> str:
     return fingerprint({**said, "gate": measured})
 
 
-def stale(files: Iterable[Path], rows: Mapping[str, Row]) -> Iterator[str]:
+def stale(files: Iterable[Path], rows: Mapping[str, Row | Refusal]) -> Iterator[str]:
     """A line for each pipeline that has no row, or one of another recipe, and for each row without a pipeline."""
     names = set()
     for file in files:

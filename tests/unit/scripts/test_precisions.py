@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from scripts.precisions.measure import measure
 from scripts.precisions.page import page
 from scripts.precisions.plot import loss_against_size
-from scripts.precisions.rows import PIPELINES, Answer, Row, Run, digest, stale
+from scripts.precisions.rows import PIPELINES, Answer, Refusal, Row, Run, digest, stale
+from shipfit.artifacts import Store
+from shipfit.core.progress import NoProgress
+from shipfit.environments import Accelerator
 from shipfit.spec import Pipeline, load
 
 NAME = "gemma-3-270m-gptq-w4a16"
@@ -49,6 +54,25 @@ def row(file: Path | None = None, precision: str = "gptq-w4a16", **changed: Any)
     return Row(**values | changed)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("awq-w4a16-autoawq", "source: autoawq does not know gemma3_text, "),
+        ("gptq-w4a16-auto-gptq", "recipe.engine: auto-gptq quantizes on cuda alone, "),
+    ],
+)
+def test_what_is_refused_before_any_work_is_told_in_the_words_of_the_check(
+    name: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shipfit.quantize.engines.local_accelerator", lambda: Accelerator.CPU)
+    file = PIPELINES / f"gemma-3-270m-{name}.yaml"
+    told = measure(file, None, cast("Store", None), NoProgress())
+    assert isinstance(told, Refusal)
+    assert re.match(rf"{re.escape(file.name)}:\d+: {words}", told.refusal)
+    assert [] == list(stale([file], {file.stem: told}))
+    assert f"| [{name}](../pipelines/{file.name}) | {file.name}:" in page({NAME: row()}, {file.stem: told})
+
+
 def test_limits_may_move_and_recipes_may_not(file: Path) -> None:
     rows = {NAME: row(file)}
     text = file.read_text()
@@ -71,7 +95,7 @@ def test_files_and_rows_belong_together(file: Path) -> None:
 
 
 def test_the_page_has_figures_with_intervals_and_answers_in_one_cell() -> None:
-    text = page({NAME: row(), "gemma-3-270m-bf16": row(precision="bf16", run=None)})
+    text = page({NAME: row(), "gemma-3-270m-bf16": row(precision="bf16", run=None)}, {})
     lines = [line for line in text.splitlines() if line.startswith("| [")]
     assert ["| [bf16]", "| [gptq-w4a16]"] == [line.partition("(")[0] for line in lines]
     assert (
@@ -88,10 +112,10 @@ def test_what_vllm_refuses_stands_beside_the_plan() -> None:
     stand_in = Answer(engine="transformers 5", prompt="p", text="t", refused="vLLM 0.32.0: no kernel")
     refused = row(precision="nvfp4", answer=stand_in, planned="vLLM has no kernel for nvfp4")
     rows = {NAME: row(), "gemma-3-270m-nvfp4": refused}
-    assert "| nvfp4 | vLLM 0.32.0: no kernel | vLLM has no kernel for nvfp4 |" in page(rows)
-    assert "The plan refuses exactly what the engines refuse." in page(rows)
+    assert "| nvfp4 | vLLM 0.32.0: no kernel | vLLM has no kernel for nvfp4 |" in page(rows, {})
+    assert "The plan refuses exactly what the engines refuse." in page(rows, {})
     rows[NAME] = row(planned="no")
-    text = page(rows)
+    text = page(rows, {})
     assert "The plan is wrong about gptq-w4a16." in text
     assert "| gptq-w4a16 | serves it | no |" in text
 
@@ -100,7 +124,9 @@ def test_what_the_gate_refused_says_why() -> None:
     failed = row(
         precision="fp16", figures={}, intervals={}, failures=("mean_kl nan", "more"), answer=Answer()
     )
-    (line,) = [each for each in page({"gemma-3-270m-fp16": failed}).splitlines() if each.startswith("| [")]
+    (line,) = [
+        each for each in page({"gemma-3-270m-fp16": failed}, {}).splitlines() if each.startswith("| [")
+    ]
     assert line.endswith("| not a number | - | not published: mean_kl nan; more |")
 
 
