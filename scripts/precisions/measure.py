@@ -51,7 +51,7 @@ def measure(file: Path, before: Row | None, store: Store, progress: Progress) ->
     try:
         inputs = resolve(pipeline, progress)
     except InputError as error:
-        return Refusal(digest=digest(pipeline), refusal=str(error).replace(f"{file.parent}/", ""))
+        return Refusal(digest=digest(pipeline), refusal=str(error).replace(f"{file.resolve().parent}/", ""))
     (candidate,) = inputs.candidates
     engine = candidate.engine
     ensure(engine.environment, engine.accelerator, progress)  # else its building would count as quantizing
