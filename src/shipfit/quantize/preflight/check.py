@@ -16,6 +16,7 @@ from shipfit.models import ModelFacts
 from shipfit.precision import scheme
 from shipfit.quantize.engines import Engine, who_makes
 from shipfit.quantize.preflight.calibration import Needs, baseline_bytes, needs
+from shipfit.quantize.preflight.memory import wide_bytes
 from shipfit.quantize.preflight.serving import is_ignored, objection_anywhere, serving_objection
 from shipfit.spec import Pipeline, Precision, Recipe, blame
 
@@ -86,7 +87,7 @@ def preflight(
         if answers:
             _require_answers(needed.disk_gib + _SERVING_GIB, largest)
     if here:
-        _require_room(pipeline, needed, facts)
+        _require_room(pipeline, engine, needed, facts)
     if deprecated := engine.declared.deprecated:
         progress.note(f"{engine.name} is deprecated: {deprecated.why}; use {deprecated.successor}")
     if warning := _unseen_experts(pipeline, engine, facts):
@@ -107,10 +108,12 @@ def _require_serving(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: 
             )
 
 
-def _require_room(pipeline: Pipeline, needed: Needs, facts: ModelFacts) -> None:
+def _require_room(pipeline: Pipeline, engine: Engine, needed: Needs, facts: ModelFacts) -> None:
     _require_disk("the artifact", needed.disk_gib, state_dir("pipelines"), "SHIPFIT_STATE_DIR")
-    baseline = baseline_bytes(facts, pipeline.gate) / GIB
-    _require_disk("what the gate keeps of the source", baseline, cache_dir("baselines"), "SHIPFIT_CACHE_DIR")
+    kept = baseline_bytes(facts, pipeline.gate)
+    if engine.declared.writes == "gguf":  # the source itself, in that format
+        kept += wide_bytes(facts)
+    _require_disk("what is kept of the source", kept / GIB, cache_dir("baselines"), "SHIPFIT_CACHE_DIR")
 
 
 def check_model(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: ModelFacts) -> None:

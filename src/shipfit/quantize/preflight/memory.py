@@ -35,6 +35,11 @@ _PINNED = 2.0
 which PyTorch keeps from the layer before (the same machine: 1.84 and 1.90 with 64 and 256 samples)."""
 
 
+def wide_bytes(facts: ModelFacts) -> int:
+    """Bytes of the source's weights, in 16 bits but for those that it holds in more."""
+    return sum(weight.parameters * weight.wide_bytes for weight in facts.weights)
+
+
 def statistics_bytes(engine: Engine) -> float:
     """Bytes of a Hessian for each square of its inputs; rounding to the nearest collects none."""
     return 0.0 if engine.recipe.get("rounding") == "nearest" else engine.made.costs.hessian_bytes
@@ -78,7 +83,7 @@ def host_bytes(
         offloaded: whether the host keeps what the engine can move there from the GPU.
     """
     costs = engine.made.costs
-    source = costs.model * sum(weight.parameters * weight.wide_bytes for weight in facts.weights)
+    source = costs.model * wide_bytes(facts)
     calibrating = _of_samples(facts, used, costs.hidden, costs.widest)
     if offloaded:
         calibrating += _PINNED * offloaded_bytes(facts, engine, used)
@@ -104,7 +109,7 @@ def gate_bytes(facts: ModelFacts, artifact: float, *, gpu: bool, answers: bool) 
         gpu: whether a GPU is at work, to which the weights go from the host's memory.
         answers: whether the gate asks for answers in vLLM.
     """
-    wide = sum(weight.parameters * weight.wide_bytes for weight in facts.weights)
+    wide = wide_bytes(facts)
     answering = _SERVED_COPIES * wide if answers and not gpu else 0
     return max(wide + artifact, answering) + (_GATE_GIB + (_CUDA_HOST_GIB if gpu else 0)) * GIB
 

@@ -32,8 +32,10 @@ gate: {{dataset: [bundled:alice29], samples: 8, tokens: {gate_tokens}{gate}}}
 
 
 @pytest.fixture
-def checked(tmp_path: Path) -> Callable[..., list[str]]:
-    """Runs the preflight of a pipeline; what it said."""
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Runs the preflight of a pipeline, on a machine with disk enough; what it said."""
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: usage(2**40))
 
     def check(
         recipe: str = "{precision: gptq-w4a16}",
@@ -204,6 +206,18 @@ def test_a_full_disk_is_found_out_at_once(
     monkeypatch.setattr("shutil.disk_usage", lambda _path: usage(2**30))
     with pytest.raises(EnvironmentFailure, match=r"the artifact takes about 5.\d GiB, and 1.0 are free in"):
         checked()
+
+
+def test_llama_cpp_keeps_the_source_in_its_own_format_too(
+    checked: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: usage(12 * 2**30))
+    checked()
+    with pytest.raises(
+        EnvironmentFailure, match=r"what is kept of the source takes about 15\.9 GiB, and 12\.0"
+    ):
+        checked("{precision: gguf-q4_k_m}")
 
 
 @pytest.mark.parametrize(
