@@ -84,7 +84,7 @@ class Inputs:
                 **sampling(self.pipeline.gate),
                 **self.pipeline.gate.model_dump(mode="json", include={"tasks", "generation"}, exclude=LIMITS),
                 "task_files": digest_of(self._task_files()),
-                "scripts": digest_of(sorted(WORKERS.glob("*.py"))),
+                "scripts": digest_of(sorted([*WORKERS.glob("*.py"), *WORKERS.glob("*.json")])),
             }
         )
 

@@ -12,6 +12,7 @@ from shipfit.quantize.gate.workers.shipfit_answers import (
     compression,
     find_faults,
     foreign,
+    language,
     repeated,
     unreadable,
     wordlike,
@@ -28,6 +29,42 @@ SENTENCES = {
     "Russian": "Вода кипит при ста градусах Цельсия, а в горах, где давление ниже, она кипит раньше.",
     "Arabic": "يغلي الماء عند مئة درجة مئوية على مستوى سطح البحر، وفي الجبال يغلي قبل ذلك.",
 }
+
+
+LATIN = {
+    "Czech": "Voda se vaří při sto stupních, ale na horách, kde je tlak nižší než u moře, je to také méně, když je zima.",
+    "Dutch": "Het water kookt bij honderd graden, maar op een berg is de druk van de lucht niet zo hoog en wordt het eerder.",
+    "English": "The water boils at a hundred degrees, and on a mountain, where the air is thinner, it is at less than that.",
+    "Finnish": "Vesi kiehuu sadassa asteessa, mutta vuorella se on vähemmän, kun ilma on ohutta ja paine ei ole niin suuri.",
+    "French": "L'eau bout à cent degrés au niveau de la mer, et dans les montagnes elle bout plus tôt, par ce que le ciel est bas.",
+    "German": "Das Wasser kocht bei hundert Grad, und auf einem Berg, auf dem die Luft nicht so dicht ist, kocht es eher.",
+    "Hungarian": "A víz száz fokon forr, de a hegyen, ahol a nyomás nem olyan nagy, már kevesebb is elég, és ez minden nap így van.",
+    "Indonesian": "Air mendidih pada seratus derajat, dan di gunung yang tinggi itu tidak sama karena tekanan dalam udara ini rendah.",
+    "Italian": "L'acqua bolle a cento gradi al livello del mare, ma in montagna, che è più alta, non è come nel piano della città.",
+    "Polish": "Woda wrze w stu stopniach, ale na górze, która jest wysoka, to nie jest tak jak nad morzem, że się gotuje.",
+    "Portuguese": "A água ferve a cem graus ao nível do mar, mas na montanha não é o mesmo, pois com a altura a pressão é mais baixa.",
+    "Romanian": "Apa fierbe la o sută de grade, dar pe munte, care este mai înalt, nu este la fel și aerul este mai rar.",
+    "Spanish": "El agua hierve a cien grados al nivel del mar, pero en las montañas es menos, como está en los libros y por lo demás.",
+    "Swedish": "Vattnet kokar vid hundra grader, och på ett berg är det inte så, för att trycket av luften är lägre än det som är här.",
+    "Turkish": "Su yüz derecede kaynar ve bu dağda daha az olarak olur, için çok yüksek bir yer gibi değil ama deniz kadar.",
+    "Vietnamese": "Nước sôi ở một trăm độ và trên núi thì không như vậy, khi áp suất của không khí ở đó đã thấp và được đo.",
+}
+
+
+@pytest.mark.parametrize("name", LATIN)
+def test_a_language_is_told_by_what_holds_its_sentences_together(name: str) -> None:
+    assert name == language(LATIN[name])
+    for other, sentence in LATIN.items():
+        faults = find_faults(LATIN[name], sentence, LATIN[name])
+        assert ([] if other == name else ["language"]) == [each for each in faults if each != "repetition"]
+
+
+def test_what_is_said_in_few_words_is_in_no_language() -> None:
+    assert language("100 degrees") is None
+    assert language("Paris, Lyon, Marseille, Toulouse, Nice, Nantes, la Rochelle, le Havre") is None
+    assert [] == find_faults(
+        "List cities:", " le Havre, la Rochelle", " Paris, Lyon and the rest of them are in it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ Pure functions on text: no model, no package.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 import zlib
+from pathlib import Path
 
 MAX_REPEATED = 0.5
 """Largest share of an answer's 4-grams that may have stood in it before. The measure is seq-rep-4 of Welleck et al.,
@@ -26,6 +28,22 @@ MAX_FOREIGN_SCRIPTS = 1
 """Most scripts in an answer that neither the prompt nor the source's answer has, however few their letters: a model
 that has lost its way takes tokens of any language."""
 
+FUNCTION_WORDS: dict[str, frozenset[str]] = {
+    name: frozenset(words.split())
+    for name, words in json.loads(Path(__file__).with_name("function_words.json").read_bytes()).items()
+}
+"""Of languages with one script, the words that hold sentences together: articles, pronouns, prepositions, conjunctions,
+forms of "to be" and "to have". The few commonest words of a text are its language's signature, whatever it is about
+(Cavnar and Trenkle, "N-Gram-Based Text Categorization", 1994, section 3)."""
+
+MIN_FUNCTION_WORDS = 4
+MIN_FUNCTION_SHARE = 0.2
+"""Function words by which a language is told, at the least: so many, and such a share of all. Of running text they are
+two fifths."""
+
+CLEAR = 2.0
+"""How many times as many as of any other language."""
+
 MAX_UNREADABLE = 0.05
 """Largest share of characters that stand for nothing readable."""
 
@@ -37,6 +55,7 @@ _CUT_CHARACTER = 4
 """Bytes of the longest character in UTF-8: as many replacement characters can one that is cut leave."""
 
 _NGRAM = 4
+_WORD = re.compile(r"[^\W\d_]+")
 _UNIT = re.compile(r"\w+|[^\w\s]")
 _UNREADABLE = {"Cc", "Cn", "Co", "Cs"}  # controls, unassigned, private use, halves of surrogate pairs
 _LAYOUT = "\n\r\t"
@@ -53,8 +72,7 @@ def find_faults(prompt: str, answer: str, reference: str) -> list[str]:
         reference: the source model's answer to the same prompt.
 
     Returns:
-        Of "empty", "repetition", "language" and "garbage" those that apply. A change of language within one script,
-        as from English to French, is not seen.
+        Of "empty", "repetition", "language" and "garbage" those that apply.
     """
     if not answer.strip():
         return ["empty"] if reference.strip() else []
@@ -62,7 +80,7 @@ def find_faults(prompt: str, answer: str, reference: str) -> list[str]:
     found = {
         # A base model often says its sentence again: one that has begun to is excuse enough.
         "repetition": _circles(answer, MAX_REPEATED) and not _circles(reference, MAX_REPEATED / 2),
-        "language": foreign(answer, known) > MAX_FOREIGN,
+        "language": foreign(answer, known) > MAX_FOREIGN or _strays(answer, f"{prompt} {reference}"),
         "garbage": _is_garbage(answer, known) and not _is_garbage(reference, known),
     }
     return [fault for fault, applies in found.items() if applies]
@@ -105,6 +123,15 @@ def scripts(text: str) -> set[str]:
     return set(map(_script, _letters(text)))
 
 
+def language(text: str) -> str | None:
+    """The language whose function words hold the text together; None where too few do, or two languages' as many."""
+    words = _WORD.findall(text.casefold())
+    counts = sorted((sum(word in own for word in words), name) for name, own in FUNCTION_WORDS.items())
+    (second, _), (most, name) = counts[-2:]
+    told = most >= max(MIN_FUNCTION_WORDS, MIN_FUNCTION_SHARE * len(words)) and most >= CLEAR * second
+    return name if told else None
+
+
 def unreadable(text: str) -> float:
     """Share of characters that are controls, unassigned, private or stand for bytes that are no UTF-8, 0 to 1.
 
@@ -129,6 +156,12 @@ def wordlike(text: str) -> float:
 
 def _circles(text: str, most: float) -> bool:
     return repeated(text) > most or compression(text) > MAX_COMPRESSION
+
+
+def _strays(text: str, known: str) -> bool:
+    """Whether a text is in one language for certain, and what is known in another."""
+    expected, actual = language(known), language(text)
+    return expected is not None and actual is not None and actual != expected
 
 
 def _is_garbage(text: str, known: str) -> bool:
