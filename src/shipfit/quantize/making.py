@@ -110,12 +110,12 @@ class Maker:
             estimates: what each needs, by fingerprint.
 
         Returns:
-            What the gate measured, by fingerprint; or the error, where others could be made.
+            What the gate measured, by fingerprint; or why it could not be made: a dataset has too little text, or a
+            worker, Ray or the store failed.
 
         Raises:
-            InputError: a dataset has too little text.
-            EnvironmentFailure: there will be no room for a stage, or a worker, Ray or the store failed, for all of
-                them.
+            InputError: the source cannot be used.
+            EnvironmentFailure: there will be no room for a stage, or the source cannot be fetched.
         """
         for each in candidates:
             self._require_room(each, estimates[each.fingerprint])
@@ -131,14 +131,10 @@ class Maker:
                 for each in candidates
             }
             try:
-                made = {fingerprint: future.result() for fingerprint, future in futures.items()}
+                return {fingerprint: future.result() for fingerprint, future in futures.items()}
             except BaseException:
                 self.cluster.cancel()
                 raise
-        failures = [each for each in made.values() if isinstance(each, ShipfitError)]
-        if len(failures) == len(made):
-            raise failures[0]
-        return made
 
     def _require_room(self, candidate: Candidate, estimate: Estimate) -> None:
         """Before anything is fetched or made: what is made must be measured, too."""

@@ -180,7 +180,11 @@ class _Run:
             check_signer(self.pipeline, self.progress)
             known |= self._made_elsewhere(self.elsewhere, missing) if self.elsewhere else self._made(missing)
             self.made = True
-        return {fingerprint: found for fingerprint, found in known.items() if found}
+        made = {fingerprint: found for fingerprint, found in known.items() if found}
+        failures = [each for each in made.values() if isinstance(each, ShipfitError)]
+        if failures and len(failures) == len(made):
+            raise failures[0]
+        return made
 
     def _made(self, missing: Sequence[Candidate]) -> dict[str, Measured | ShipfitError]:
         needs = {
@@ -202,12 +206,12 @@ class _Run:
         """Whether it went well is told by what is recorded then: a run whose gate failed has recorded that too."""
         failure = elsewhere([*(each.fingerprint for each in missing), self.inputs.gate_digest])
         made = {each.fingerprint: recorded(self.store, self.inputs, each) for each in missing}
-        if None in made.values() and (failure or not any(made.values())):
-            raise failure or EnvironmentFailure(
-                "the other run ended well, and recorded nothing of what was asked",
-                hint="let both use the same shipfit and see the same pipeline",
-            )
-        untold = EnvironmentFailure("the other run says why")
+        if failure and None in made.values():
+            raise failure
+        untold = EnvironmentFailure(
+            "the other run ended well, and recorded nothing of what was asked",
+            hint="let both use the same shipfit and see the same pipeline",
+        )
         return {fingerprint: each or untold for fingerprint, each in made.items()}
 
     def _previous(self) -> tuple[str, gate.Evidence] | None:

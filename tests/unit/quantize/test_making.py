@@ -55,14 +55,6 @@ def test_of_several_one_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(made[B], Measured)
 
 
-@pytest.mark.parametrize("outcomes", [{A: LOST}, {A: LOST, B: EnvironmentFailure("and another")}])
-def test_where_all_fail_the_first_says_why(
-    monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, BaseException | None]
-) -> None:
-    with pytest.raises(EnvironmentFailure, match="its node was lost"):
-        made_of(maker(monkeypatch, outcomes), list(outcomes))
-
-
 def test_ctrl_c_ends_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted = maker(monkeypatch, {A: Cancelled(), B: None})
     with pytest.raises(Cancelled):
