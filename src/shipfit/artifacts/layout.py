@@ -73,6 +73,11 @@ def checkpoint_key(name: str, fingerprint: str, stage: str) -> str:
     return f"{work_prefix(name, fingerprint)}/stages/{stage}.json"
 
 
+def log_key(name: str, fingerprint: str, stage: str) -> str:
+    """The end of the log of a stage that failed."""
+    return f"{work_prefix(name, fingerprint)}/logs/{stage}.log"
+
+
 def channels_prefix(name: str) -> str:
     """Where all channels of a name lie."""
     return f"{name}/channels"

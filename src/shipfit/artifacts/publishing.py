@@ -12,7 +12,7 @@ from shipfit.artifacts.catalogue import checked
 from shipfit.artifacts.checkpoints import keep_result
 from shipfit.artifacts.commit import commit, tidy
 from shipfit.artifacts.guards import hold
-from shipfit.artifacts.layout import checkpoint_key, measurement_key
+from shipfit.artifacts.layout import checkpoint_key, log_key, measurement_key
 from shipfit.artifacts.manifest import Manifest, ManifestDraft, Staged
 from shipfit.artifacts.objects import Objects
 from shipfit.artifacts.reading import Reader
@@ -130,6 +130,19 @@ class Publisher(Reader):
         """
         key = checkpoint_key(checked(name, "name"), fingerprint, stage)
         keep_result(self._objects, key, f"the {stage.partition('-')[0]} of {name}", result)
+
+    def keep_log(self, name: str, fingerprint: str, stage: str, content: bytes) -> str:
+        """Keep the log of a stage that failed until the artifact is committed: the machine that has it may go.
+
+        Returns:
+            Where it lies, for people.
+
+        Raises:
+            EnvironmentFailure: the store failed.
+        """
+        key = log_key(checked(name, "name"), fingerprint, stage)
+        self._objects.write(key, content, f"keeping the log of {stage} of {name}")
+        return f"{self.label}/{key}"
 
     def keep_measurement(self, name: str, fingerprint: str, digest: str, result: dict[str, Any]) -> None:
         """Keep what the gate measured of a committed artifact, for as long as that is there.

@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from shipfit.artifacts import Manifest, Staged, Store
-from shipfit.core.errors import ShipfitError
+from shipfit.core.errors import EnvironmentFailure, ShipfitError
 from shipfit.core.paths import cache_dir
 from shipfit.core.progress import Progress, named
 from shipfit.core.units import GIB
@@ -29,7 +30,7 @@ from shipfit.quantize.engines import INSIDE
 from shipfit.quantize.inputs import Candidate, Inputs, sampling
 from shipfit.quantize.preflight import Needs as Estimate
 from shipfit.quantize.provenance import licence_of
-from shipfit.quantize.stages import Needs, Origin, Stage
+from shipfit.quantize.stages import Needs, Origin, Stage, log_tail
 from shipfit.quantize.workspace import WEIGHTS, Workspace, weight_bytes
 
 
@@ -282,7 +283,7 @@ class Maker:
         begun = time.monotonic()
         try:
             with progress.step(name):
-                result = self.cluster.run(stage, progress)
+                result = self._logged(name, stage, candidate, progress)
         except WorkerError as error:
             raise blamed(
                 error, self.inputs.pipeline, candidate.recipe, calibrating=name == "quantize"
@@ -290,6 +291,18 @@ class Maker:
         seconds = round(time.monotonic() - begun, 1)
         self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 1)
         return {**result, "seconds": seconds}
+
+    def _logged(self, name: str, stage: Stage, candidate: Candidate, progress: Progress) -> dict[str, Any]:
+        """Run a stage; where it fails, the end of its log goes into the store, if that is not this machine's alone."""
+        try:
+            return self.cluster.run(stage, progress)
+        except ShipfitError:
+            content = log_tail(stage.log) if self.inputs.pipeline.store else None
+            if content:
+                with suppress(EnvironmentFailure):  # the stage's own failure says more
+                    kept = self.store.keep_log(self.name, candidate.fingerprint, name, content)
+                    progress.note(f"the end of its log is kept as {kept}")
+            raise
 
     def _needs(self, accelerator: Accelerator, host_gib: float) -> Needs:
         """On a GPU machine a share of the cores, else all of one node: an engine's threads want them."""

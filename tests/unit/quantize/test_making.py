@@ -8,12 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from shipfit.artifacts import FileEntry, Staged
+from shipfit.artifacts import FileEntry, Staged, open_store
 from shipfit.core.errors import EnvironmentFailure, ShipfitError
-from shipfit.core.progress import NoProgress
+from shipfit.core.progress import NoProgress, Progress
+from shipfit.environments import Accelerator
 from shipfit.quantize import gate
 from shipfit.quantize.inputs import Candidate
 from shipfit.quantize.making import Maker, Measured
+from shipfit.quantize.stages import Stage
 
 
 class Cancelled(BaseException):
@@ -60,3 +62,26 @@ def test_ctrl_c_ends_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Cancelled):
         made_of(interrupted, [A, B])
     assert interrupted.cancelled == [True]  # type: ignore[attr-defined]
+
+
+def test_the_log_of_a_stage_that_failed_outlives_the_machine(tmp_path: Path) -> None:
+    bucket, log, said = tmp_path / "bucket", tmp_path / "quantize.log", []
+    bucket.mkdir()
+    log.write_text("Traceback: the last words")
+
+    class Heard(NoProgress):
+        def note(self, text: str) -> None:
+            said.append(text)
+
+    def run(_stage: Stage, _progress: Progress) -> None:
+        raise LOST
+
+    stage = Stage("quantizing", "x", Accelerator.CPU, Path(), Path(), {}, log)
+    inputs = SimpleNamespace(pipeline=SimpleNamespace(name="demo", store=bucket.as_uri()))
+    candidate = cast("Any", SimpleNamespace(fingerprint=A, recipe=None))
+    with open_store(bucket.as_uri(), NoProgress()) as store:
+        made = Maker(cast("Any", inputs), store, cast("Any", SimpleNamespace(run=run)), Heard())
+        with pytest.raises(EnvironmentFailure, match="its node was lost"):
+            made._run("quantize", stage, candidate, made.progress)
+    assert said == [f"the end of its log is kept as {bucket.as_uri()}/demo/work/{A}/logs/quantize.log"]
+    assert (bucket / "demo" / "work" / A / "logs" / "quantize.log").read_text() == log.read_text()
