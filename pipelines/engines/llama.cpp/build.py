@@ -86,7 +86,9 @@ def fetch(scratch: Path) -> Path:
         root = archive.getnames()[0].partition("/")[0]
         inside = f"{root}/vendor/llama.cpp/"
         members = [member for member in archive if member.name.startswith(inside)]
-        archive.extractall(scratch, members, filter="data")
+        # As an attribute, which Python before 3.11.4 passes over: Debian 12 has 3.11.2, without filters.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(scratch, members)
     return scratch / inside
 
 
