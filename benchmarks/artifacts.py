@@ -101,7 +101,7 @@ def measure(folder: Path, shape: str, files: int, mib: int, rounds: int, writes:
                 shutil.rmtree(folder / "got", ignore_errors=True)
             shutil.rmtree(folder / "cache" / "artifacts")
     shutil.rmtree(model)
-    print(f"{mib} MiB as {shape}, medians of {rounds} rounds:")
+    print(f"{mib} MiB as {shape}, medians of {rounds} rounds, {min(writes, rounds)} of which wrote:")
     medians = {what: median(values) for what, values in taken.items()}
     for what, each in medians.items():
         print(

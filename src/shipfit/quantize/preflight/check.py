@@ -83,9 +83,12 @@ def preflight(
             needed = needs(
                 facts, engine, pipeline.calibration, tflops, gpu=True, answers=answers, offload=True
             )
-        _require_gpu(needed.gpu_gib, largest)
+        shorter = "take fewer or shorter samples, another recipe"
+        _require_gpu("calibrating takes", needed.gpu_gib, largest, shorter)
         if answers:
-            _require_answers(needed.disk_gib + _SERVING_GIB, largest)
+            served = needed.disk_gib + _SERVING_GIB
+            without = "set gate.generation to null, choose another recipe"
+            _require_gpu("the gate's answers in the serving engine take", served, largest, without)
     if here:
         _require_room(pipeline, engine, needed, facts)
     if deprecated := engine.declared.deprecated:
@@ -205,20 +208,11 @@ def _largest_gpu() -> float | None:
     return max((int(mib) / 1024 for mib in told if mib.strip().isdecimal()), default=None)
 
 
-def _require_gpu(gib: float, largest: float) -> None:
+def _require_gpu(what: str, gib: float, largest: float, instead: str) -> None:
     if gib > largest:
         raise EnvironmentFailure(
-            f"calibrating takes about {gib:,.1f} GiB of a GPU, and the largest here has {largest:,.1f}",
-            hint="take fewer or shorter samples, another recipe, or a larger GPU by --address",
-        )
-
-
-def _require_answers(gib: float, largest: float) -> None:
-    if gib > largest:
-        raise EnvironmentFailure(
-            f"the gate's answers in the serving engine take about {gib:,.1f} GiB of a GPU, and the largest here has"
-            f" {largest:,.1f}",
-            hint="set gate.generation to null, choose another recipe, or a larger GPU by --address",
+            f"{what} about {gib:,.1f} GiB of a GPU, and the largest here has {largest:,.1f}",
+            hint=f"{instead}, or a larger GPU by --address",
         )
 
 
