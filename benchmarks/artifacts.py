@@ -164,7 +164,7 @@ def hash_all(chunks: Queue[Any]) -> None:
 
 def each_of(folder: Path, copy: Callable[[Path], None]) -> None:
     """Copy all files, as many at once as shipfit does."""
-    from shipfit.artifacts.parallel import TRANSFERS
+    from shipfit.core.transfers import TRANSFERS
 
     with ThreadPoolExecutor(TRANSFERS) as pool:
         list(pool.map(copy, sorted(folder.iterdir())))

@@ -229,7 +229,7 @@ def quantize(output: Path, recipe: Mapping[str, Any], work: Work) -> Taken:
         "samples": work.samples,
         "tokens": TOKENS,
         "seed": 0,
-        "batch": 8,
+        "batch": engines()[ENGINE].batch,
     }
     return timed(lambda: work_with(WORKER, request, work))
 

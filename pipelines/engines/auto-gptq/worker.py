@@ -1,7 +1,8 @@
 """Quantizes a model with AutoGPTQ, on CUDA. shipfit runs it with this engine's own Python (``shipfit.core.launcher``).
 
-Request: ``source`` and ``output`` (folders), ``documents``, ``samples``, ``tokens``, ``seed``, ``recipe``
-(``group_size``, ``symmetric``, ``act_order``). Result: ``versions``, ``samples``, ``tokens``, ``layers``, ``faults``.
+Request: ``source`` and ``output`` (folders), ``documents``, ``samples``, ``tokens``, ``seed``, ``batch``
+(samples in one pass through a layer), ``recipe`` (``group_size``, ``symmetric``, ``act_order``). Result: ``versions``,
+``samples``, ``tokens``, ``layers``, ``faults``.
 """
 
 from __future__ import annotations
@@ -17,14 +18,11 @@ from typing import Any
 import torch
 from auto_gptq import AutoGPTQForCausalLM, BaseQuantizeConfig
 from shipfit_legacy import legacy_view
-from shipfit_packed import faults, finish
+from shipfit_packed import Fault, faults, finish
 from shipfit_samples import sample_windows
 from transformers import AutoConfig, AutoTokenizer
 
 Report = Callable[[str, float | None], None]
-
-BATCH = 8
-"""Samples in one pass through a layer."""
 
 # Shares of the whole time: loading, then the layers, then saving.
 LOADED, QUANTIZED = 0.1, 0.95
@@ -58,7 +56,8 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
         follow_layers(report)
         samples = [{"input_ids": window.ids, "attention_mask": [1] * len(window.ids)} for window in windows]
         # Hidden states of all samples, on the GPU, would be several times what a layer takes.
-        model.quantize(samples, batch_size=BATCH, cache_examples_on_gpu=False)
+        unreached = watch(model.model, expected)
+        model.quantize(samples, batch_size=request["batch"], cache_examples_on_gpu=False)
         report("saving", QUANTIZED)
         drop_biases(model, expected, biased)
         model.save_quantized(str(output))
@@ -68,7 +67,7 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
         "samples": len(samples),
         "tokens": sum(len(window.ids) for window in windows),
         "layers": len(expected),
-        "faults": faults(output, expected),
+        "faults": faults(output, expected) + [never_routed(layer) for layer in sorted(unreached)],
     }
 
 
@@ -79,6 +78,30 @@ def quantized_layers(model: Any) -> list[str]:
         for name, module in model.model.named_modules()
         if isinstance(module, torch.nn.Linear) and name.startswith(f"{model.layers_block_name}.")
     ]
+
+
+def watch(model: torch.nn.Module, layers: Collection[str]) -> set[str]:
+    """Those of the layers that no token has reached yet; one leaves the set with its first."""
+    unreached = set(layers)
+
+    def reach(layer: str, inputs: torch.Tensor) -> None:
+        if inputs.numel():
+            unreached.discard(layer)
+
+    for layer in layers:
+        model.get_submodule(layer).register_forward_pre_hook(
+            lambda _module, inputs, layer=layer: reach(layer, inputs[0])
+        )
+    return unreached
+
+
+def never_routed(layer: str) -> Fault:
+    """The fault of a layer whose inputs the engine takes for zeros (auto_gptq/quantization/gptq.py of 0.7.1: dead)."""
+    return {
+        "kind": "never-routed",
+        "layer": layer,
+        "detail": "no calibration token reached it: all its weights are zeros",
+    }
 
 
 def drop_biases(model: Any, layers: Collection[str], biased: Collection[str]) -> None:

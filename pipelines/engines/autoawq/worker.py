@@ -1,7 +1,8 @@
 """Quantizes a model with AutoAWQ. shipfit runs it with this engine's own Python (``shipfit.core.launcher``).
 
-Request: ``source`` and ``output`` (folders), ``documents``, ``samples``, ``tokens``, ``seed``, ``recipe``
-(``group_size``). Result: ``versions``, ``samples``, ``tokens``, ``layers``, ``faults``.
+Request: ``source`` and ``output`` (folders), ``documents``, ``samples``, ``tokens``, ``seed``, ``batch``
+(samples in one pass through a layer), ``recipe`` (``group_size``). Result: ``versions``, ``samples``, ``tokens``,
+``layers``, ``faults``.
 """
 
 from __future__ import annotations
@@ -24,15 +25,19 @@ from transformers import AutoConfig, AutoTokenizer
 
 Report = Callable[[str, float | None], None]
 
-BATCH = 8
-"""Samples in one pass through a layer."""
-
 # Shares of the whole time, as seen: loading, then the layers, then saving.
 LOADED, QUANTIZED = 0.1, 0.95
 
 
 class DroppedSamplesError(Exception):
     """The engine did not take the calibration as it was given; the message says what it took."""
+
+
+class NeverRoutedError(Exception):
+    """No token of the calibration reached an expert, and the engine cannot scale one without any."""
+
+    field = "samples"
+    hint = "calibrate on more, or more varied, text; llm-compressor does without and counts them"
 
 
 def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -65,7 +70,7 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
             calib_data=[window.ids for window in windows],
             max_calib_samples=len(windows),
             max_calib_seq_len=request["tokens"],
-            n_parallel_calib_samples=BATCH,
+            n_parallel_calib_samples=request["batch"],
             quantizer_cls=partial(Followed, report=report),
         )
         report("saving", QUANTIZED)
@@ -95,7 +100,7 @@ def quantized_layers(model: Any) -> list[str]:
 
 
 class Followed(AwqQuantizer):
-    """The engine's quantizer, which tells of each layer and refuses a calibration that lost samples."""
+    """The engine's quantizer, which tells of each layer, and refuses what it would lose or stumble over itself."""
 
     def __init__(self, *arguments: Any, report: Report, **settings: Any) -> None:
         self.report, self.begun = report, 0
@@ -113,4 +118,8 @@ class Followed(AwqQuantizer):
         total = len(self.modules)
         self.report(f"layer {self.begun + 1} of {total}", LOADED + (QUANTIZED - LOADED) * self.begun / total)
         self.begun += 1
-        return super()._get_input_feat(layer, named_linears)
+        try:
+            return super()._get_input_feat(layer, named_linears)
+        except AssertionError as error:  # "NAME has a zero dimension. This can happen if ..."
+            name = str(error).partition(" ")[0]
+            raise NeverRoutedError(f"no calibration token reached {name} of layer {self.begun}") from error

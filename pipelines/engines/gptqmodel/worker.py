@@ -1,8 +1,8 @@
 """Quantizes a model with GPTQModel. shipfit runs it with this engine's own Python (``shipfit.core.launcher``).
 
-Request: ``source`` and ``output`` (folders), ``documents``, ``samples``, ``tokens``, ``seed``, ``recipe``
-(``group_size``, ``symmetric``, ``act_order``, ``ignore``). Result: ``versions``, ``samples``, ``tokens``, ``layers``,
-``faults``.
+Request: ``source`` and ``output`` (folders), ``documents``, ``samples``, ``tokens``, ``seed``, ``batch``
+(samples in one pass through a layer), ``recipe`` (``group_size``, ``symmetric``, ``act_order``, ``ignore``). Result:
+``versions``, ``samples``, ``tokens``, ``layers``, ``faults``.
 """
 
 from __future__ import annotations
@@ -31,9 +31,6 @@ from transformers import AutoConfig, AutoTokenizer
 
 Report = Callable[[str, float | None], None]
 
-BATCH = 8
-"""Samples in one pass through a layer."""
-
 # Shares of the whole time, as seen: loading, then the layers, then saving.
 LOADED, QUANTIZED = 0.1, 0.95
 
@@ -61,7 +58,7 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
     model.layer_callback = Follower(model.model.config.get_text_config().num_hidden_layers, report)
     # Lists, not tensors: anything else is taken for text.
     samples = [{"input_ids": window.ids, "attention_mask": [1] * len(window.ids)} for window in windows]
-    log = model.quantize(samples, batch_size=BATCH)
+    log = model.quantize(samples, batch_size=request["batch"])
     report("saving", QUANTIZED)
     model.save(str(output))
     shutil.rmtree(offload, ignore_errors=True)

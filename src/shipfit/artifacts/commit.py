@@ -9,10 +9,10 @@ from shipfit.artifacts.folder import files_of
 from shipfit.artifacts.layout import manifest_key, upload_prefix, uploads_prefix, work_prefix
 from shipfit.artifacts.manifest import SCHEMA_VERSION, FileEntry, Manifest, ManifestDraft, Staged, file_key
 from shipfit.artifacts.objects import Objects
-from shipfit.artifacts.parallel import Meter, for_each
 from shipfit.artifacts.stage import missing, send
 from shipfit.core.errors import EnvironmentFailure
 from shipfit.core.progress import Progress
+from shipfit.core.transfers import Meter, for_each
 
 ABANDONED = timedelta(days=1)
 """An upload without a manifest, this old, is one that was cut off: no writer takes a day for one object."""

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shipfit.artifacts.hashing import PIECE, Digest
 from shipfit.artifacts.manifest import FileEntry, Manifest, Staged, file_key
 from shipfit.artifacts.objects import Objects
-from shipfit.artifacts.parallel import PIECE, TRANSFERS, Digest, Meter, for_each
 from shipfit.core.errors import EnvironmentFailure, from_os_error
 from shipfit.core.progress import Progress
+from shipfit.core.transfers import TRANSFERS, Meter, for_each
 
 if TYPE_CHECKING:
     from obstore import Bytes

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from shipfit.artifacts.hashing import PIECE
 from shipfit.artifacts.manifest import is_safe_path
-from shipfit.artifacts.parallel import PIECE, Meter
 from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
+from shipfit.core.transfers import Meter
 
 
 def files_of(folder: Path) -> dict[str, Path]:

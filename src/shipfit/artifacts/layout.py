@@ -68,9 +68,9 @@ def staged_key(name: str, fingerprint: str) -> str:
     return f"{work_prefix(name, fingerprint)}/staged.json"
 
 
-def checkpoint_key(name: str, fingerprint: str, stage: str) -> str:
+def checkpoint_key(name: str, fingerprint: str, stage: str, of: str) -> str:
     """The result of a stage of a pipeline."""
-    return f"{work_prefix(name, fingerprint)}/stages/{stage}.json"
+    return f"{work_prefix(name, fingerprint)}/stages/{stage}/{of}.json"
 
 
 def log_key(name: str, fingerprint: str, stage: str) -> str:

@@ -119,17 +119,20 @@ class Publisher(Reader):
             draft, self.stage(folder, draft.name, draft.fingerprint, progress), progress, extra
         )
 
-    def keep_checkpoint(self, name: str, fingerprint: str, stage: str, result: dict[str, Any]) -> None:
+    def keep_checkpoint(
+        self, name: str, fingerprint: str, stage: str, of: str, result: dict[str, Any]
+    ) -> None:
         """Keep what a stage led to until the artifact is committed.
 
         Args:
+            of: names what the stage was done with: it counts for nothing else.
             result: a small JSON document.
 
         Raises:
             EnvironmentFailure: the store failed.
         """
-        key = checkpoint_key(checked(name, "name"), fingerprint, stage)
-        keep_result(self._objects, key, f"the {stage.partition('-')[0]} of {name}", result)
+        key = checkpoint_key(checked(name, "name"), fingerprint, stage, of)
+        keep_result(self._objects, key, f"the {stage} of {name}", result)
 
     def keep_log(self, name: str, fingerprint: str, stage: str, content: bytes) -> str:
         """Keep the log of a stage that failed until the artifact is committed: the machine that has it may go.

@@ -164,14 +164,17 @@ class Reader(Catalogue):
                 )
         return signatures
 
-    def checkpoint(self, name: str, fingerprint: str, stage: str) -> dict[str, Any] | None:
+    def checkpoint(self, name: str, fingerprint: str, stage: str, of: str) -> dict[str, Any] | None:
         """What a stage of an earlier run led to, on whatever machine; None if it did not end.
+
+        Args:
+            of: as it was kept with.
 
         Raises:
             EnvironmentFailure: the store failed, or what lies there is damaged.
         """
-        key = checkpoint_key(checked(name, "name"), fingerprint, stage)
-        return read_result(self._objects, key, f"the {stage.partition('-')[0]} of {name}")
+        key = checkpoint_key(checked(name, "name"), fingerprint, stage, of)
+        return read_result(self._objects, key, f"the {stage} of {name}")
 
     def measurement(self, name: str, fingerprint: str, digest: str) -> dict[str, Any] | None:
         """What the gate measured of an artifact after it was committed; None if it did not.

@@ -27,8 +27,8 @@ from shipfit.artifacts.layout import (
 )
 from shipfit.artifacts.manifest import FileEntry, Staged, file_key
 from shipfit.artifacts.objects import Objects
-from shipfit.artifacts.parallel import Meter, for_each
 from shipfit.core.progress import Progress
+from shipfit.core.transfers import Meter, for_each
 
 
 def stage(

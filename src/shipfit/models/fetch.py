@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from shipfit.core import locks
+from shipfit.core.disk import require_room
 from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
 from shipfit.core.paths import cache_dir
 from shipfit.core.progress import Progress
+from shipfit.core.transfers import Meter, for_each
 from shipfit.models.files import StoreFiles, store_failure
 from shipfit.models.reference import ModelReference
 
-_PIECE = 16 * 2**20  # bytes at a time: files are larger than memory
+_PIECE = 16 * 2**20
+"""Bytes of a file in one request: files are larger than memory, and take longer than a request may."""
 
 
 def revision_of(reference: ModelReference, progress: Progress) -> str:
@@ -88,61 +91,71 @@ def _digest(folder: Path, progress: Progress) -> str:
     return digest.hexdigest()[:40]
 
 
-def _listing(url: str) -> tuple[str, list[str]]:
-    """The revision of a folder of object storage (its tags and sizes name the content), and its files."""
+def _bytes_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _listing(url: str) -> tuple[str, dict[str, int]]:
+    """The revision of a folder of object storage (tags and sizes name the content), and the bytes of its files."""
     files = StoreFiles(url)
     try:
         listed = sorted(files.store.list_with_delimiter()["objects"], key=lambda each: str(each["path"]))
     except Exception as error:
         raise store_failure(url, error) from error
-    names = [str(each["path"]) for each in listed]
-    if "config.json" not in names:
+    sizes = {str(each["path"]): int(each["size"]) for each in listed}
+    if "config.json" not in sizes:
         raise InputError(
             "there is no such file", hint="name a folder that holds a model", where=f"{url}/config.json"
         )
     stamp = "\n".join(f"{each['path']} {each['size']} {each['e_tag']}" for each in listed)
-    return hashlib.sha256(f"{url}\n{stamp}".encode()).hexdigest()[:40], names
+    return hashlib.sha256(f"{url}\n{stamp}".encode()).hexdigest()[:40], sizes
 
 
 def _from_store(url: str, name: str, revision: str, progress: Progress) -> Path:
-    """Copy a folder of object storage into the cache."""
+    """Copy a folder of object storage into the cache; what came before a call was cut off is not asked for again."""
     folder = cache_dir("models") / f"{name}-{revision[:12]}"
-    with locks.exclusive(folder.with_suffix(".lock")):
+    with locks.exclusive(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
-            unfinished = folder.with_suffix(".unfinished")
+            unfinished = folder.with_name(f"{folder.name}.unfinished")
             try:
                 _copy_all(url, revision, unfinished, progress)
-                unfinished.rename(folder)
-            finally:
+            except _Replaced:
                 shutil.rmtree(unfinished, ignore_errors=True)
+                raise
+            unfinished.rename(folder)
     return folder
 
 
+class _Replaced(EnvironmentFailure):
+    """Another model lies at the address by now."""
+
+
 def _copy_all(url: str, revision: str, folder: Path, progress: Progress) -> None:
-    files, names = StoreFiles(url), _names(url, revision)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    files, sizes = StoreFiles(url), _unchanged(url, revision)
+    folder.mkdir(parents=True, exist_ok=True)
+    to_come = sum(sizes.values()) - sum(_bytes_of(folder / name) for name in sizes)
+    require_room(url, to_come, folder, "SHIPFIT_CACHE_DIR")
     with progress.step(f"fetching {url}"):
-        for number, each in enumerate(names):
-            progress.update(each, number / len(names))
-            _copy(files, each, folder / each)
-    _names(url, revision)  # nobody has put another there meanwhile
+        meter = Meter(progress, "fetching", to_come)
+        for_each(sizes.items(), lambda each: _copy(files, *each, folder / each[0], meter), meter)
+    _unchanged(url, revision)  # nobody has put another there meanwhile
 
 
-def _names(url: str, revision: str) -> list[str]:
-    """The files of a folder of object storage that is still what it was."""
-    now, names = _listing(url)
+def _unchanged(url: str, revision: str) -> dict[str, int]:
+    """The files of a folder of object storage that is still what it was, with their bytes."""
+    now, sizes = _listing(url)
     if now != revision:
-        raise EnvironmentFailure(f"{url} has changed since this run began", hint="run it again")
-    return names
+        raise _Replaced(f"{url} has changed since this run began", hint="run it again")
+    return sizes
 
 
-def _copy(files: StoreFiles, name: str, path: Path) -> None:
+def _copy(files: StoreFiles, name: str, size: int, path: Path, meter: Meter) -> None:
+    """Bring what a file here lacks at its end."""
     try:
-        with path.open("wb") as stream:
-            for piece in files.store.get(name).stream(min_chunk_size=_PIECE):
-                stream.write(bytes(piece))
+        with path.open("ab") as stream:
+            for offset in range(stream.tell(), size, _PIECE):
+                piece = files.part(name, offset, min(_PIECE, size - offset))
+                stream.write(piece)
+                meter.add(len(piece))
     except OSError as error:
         raise from_os_error(error, "fetching the model") from error
-    except Exception as error:
-        raise store_failure(files.where(name), error) from error

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
+from shipfit.core.disk import require_room
 from shipfit.core.errors import InputError
 from shipfit.core.progress import Progress
 from shipfit.models.files import TIMEOUT_S
-from shipfit.models.hub_client import connection_errors, explained, without_bars
+from shipfit.models.hub_client import bars_into, connection_errors, explained, without_bars
 from shipfit.models.reference import ModelReference
 from shipfit.models.safetensors import Tensor, checked
 
@@ -144,20 +146,25 @@ def tensors(reference: ModelReference, *, online: bool) -> dict[str, Tensor] | N
 def download(reference: ModelReference, progress: Progress) -> Path:
     """The whole repository as a folder in the usual cache; its name is the exact revision.
 
+    What a call that was cut off has brought is not asked for again.
+
     Raises:
         InputError: see ``config_path``.
-        EnvironmentFailure: see ``config_path``.
+        EnvironmentFailure: see ``config_path``; and the disk has no room.
     """
     from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
 
+    online = reachable(reference)
+    wanted: Any = {"revision": reference.revision, "allow_patterns": _WANTED, "etag_timeout": TIMEOUT_S}
     with progress.step(f"fetching {reference.name}"), _explained(reference):
-        path = snapshot_download(
-            reference.name,
-            revision=reference.revision,
-            local_files_only=not reachable(reference),
-            allow_patterns=_WANTED,
-            etag_timeout=TIMEOUT_S,
-        )
+        to_come = 0
+        if online:
+            files = snapshot_download(reference.name, dry_run=True, tqdm_class=bars_into(), **wanted)
+            to_come = sum(each.file_size or 0 for each in files if each.will_download)
+            require_room(reference.name, to_come, Path(HF_HUB_CACHE), "HF_HUB_CACHE")
+        bars = bars_into(progress, to_come)
+        path = snapshot_download(reference.name, local_files_only=not online, tqdm_class=bars, **wanted)
     return Path(path)
 
 

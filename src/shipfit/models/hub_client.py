@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from shipfit.core.errors import EnvironmentFailure, InputError
+from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
+from shipfit.core.progress import NoProgress, Progress
+from shipfit.core.units import MIB
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+"""What is wrong with the cache's disk, and not with the network."""
 
 
 @contextmanager
@@ -22,7 +30,8 @@ def explained(name: str, revision: str | None, *, wanted: str, instead: str) -> 
 
     Raises:
         InputError: there is no such repository, revision or file, or it is gated.
-        EnvironmentFailure: the hub is out of reach (or HF_HUB_OFFLINE is set) and the file not in the cache.
+        EnvironmentFailure: the hub is out of reach (or HF_HUB_OFFLINE is set) and the file not in the cache, or the
+            cache cannot be written.
     """
     from huggingface_hub import errors
 
@@ -42,6 +51,8 @@ def explained(name: str, revision: str | None, *, wanted: str, instead: str) -> 
     except errors.EntryNotFoundError as error:
         raise InputError(f"{name} lacks {_missing(error)}", hint=wanted) from error
     except (errors.HfHubHTTPError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            raise from_os_error(error, f"fetching {name}") from error
         raise out_of_reach(name, instead) from error
     except connection_errors() as error:
         raise out_of_reach(name, instead) from error
@@ -68,6 +79,32 @@ def without_bars() -> Iterator[None]:
     finally:
         if shown:
             enable_progress_bars()
+
+
+def bars_into(progress: Progress | None = None, total: int = 0) -> Any:
+    """A class of bars for huggingface_hub that draw nothing and tell of bytes instead.
+
+    Args:
+        progress: told of them; left out, nobody is.
+        total: bytes that will come.
+    """
+    from tqdm.std import tqdm  # type: ignore[import-untyped]
+
+    told = progress or NoProgress()
+
+    class Told(tqdm):  # type: ignore[misc]
+        monitor_interval = 0  # no thread that draws what stands still
+
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            settings.pop("name", None)  # huggingface_hub's own
+            super().__init__(*arguments, **{**settings, "disable": False, "file": io.StringIO()})
+
+        def display(self, *_arguments: Any, **_settings: Any) -> None:
+            if self.unit == "B" and total:
+                text = f"fetching: {self.n / MIB:,.0f} of {total / MIB:,.0f} MiB"
+                told.update(text, min(self.n / total, 1.0))
+
+    return Told
 
 
 def out_of_reach(name: str, instead: str) -> EnvironmentFailure:

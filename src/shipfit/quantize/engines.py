@@ -47,8 +47,6 @@ class Costs(Section):
     """Copies of the source's weights in the host's memory."""
     artifact: float = 1.0
     """Copies of what it writes in the host's memory as it saves, beside those of the source."""
-    batch: PositiveInt = 8
-    """Samples in one pass, where the engine's worker decides it."""
     hessian_bytes: float = 0.0
     """Bytes for each square of a quantized matrix's inputs; 0 without second-order statistics."""
     hidden: float = 1.0
@@ -120,8 +118,8 @@ class Declaration(Section):
     """Whether its act order deals the inputs out to groups anew, so that a kernel must look each one's group up."""
     quantizes_on: tuple[Accelerator, ...] = (Accelerator.CPU, Accelerator.CUDA)
     """Where it can quantize, for machines with a GPU too; what it made before is read and served anywhere."""
-    batch: PositiveInt | None = None
-    """Samples in one pass of its calibration, halved when memory does not suffice; left out, it decides itself."""
+    batch: PositiveInt = 1
+    """Samples in one pass of its calibration; halved when memory does not suffice."""
     model_types: list[str] | None = None
     """`model_type` of the sources that it knows; left out, every one that transformers knows."""
     deprecated: Deprecated | None = None

@@ -59,7 +59,7 @@ def recorded(store: Store, inputs: Inputs, candidate: Candidate) -> Measured | N
         evidence = measured_of(store, manifest, inputs.gate_digest)
         return Measured(manifest, evidence) if evidence else None
     staged = store.staged(name, fingerprint)
-    answers = staged and store.checkpoint(name, fingerprint, _checkpoint_of("gate", staged, inputs))
+    answers = staged and store.checkpoint(name, fingerprint, "gate", _key_of(staged, inputs))
     return Measured(staged, gate.merge(answers)) if staged and answers else None
 
 
@@ -183,7 +183,7 @@ class Maker:
                 progress,
             )
         else:
-            self._keep(_checkpoint_of("gate", stored, self.inputs), candidate, answers, progress)
+            self._keep("gate", _key_of(stored, self.inputs), candidate, answers, progress)
         return Measured(stored, gate.merge(answers))
 
     def _quantized(
@@ -194,7 +194,7 @@ class Maker:
         if manifest := self.store.manifest(name, fingerprint):
             return manifest, dict(gate.from_result(manifest.gate).details.get("quantize", {}))
         earlier = self.store.staged(name, fingerprint)
-        before = earlier and self.store.checkpoint(name, fingerprint, _checkpoint_of("quantize", earlier))
+        before = earlier and self.store.checkpoint(name, fingerprint, "quantize", _key_of(earlier))
         if earlier and before:
             progress.note("quantized by an earlier run")
             return earlier, before
@@ -207,9 +207,8 @@ class Maker:
             "baselines": str(cache_dir("baselines")),
             "documents": requested(calibration) if calibration else [],
             **(sampling(section) if section else {"samples": 0, "tokens": 0, "seed": 0}),
+            "batch": engine.declared.batch,
         }
-        if engine.declared.batch:
-            request["batch"] = engine.declared.batch
         if engine.offloads and engine.accelerator is Accelerator.CUDA:
             request["offload"] = estimate.offloaded
         stage = Stage(
@@ -228,7 +227,7 @@ class Maker:
         result = self._run("quantize", stage, candidate, progress)
         staged = Staged.model_validate(result.pop("kept"))
         result |= self._facts(staged)
-        self._keep(_checkpoint_of("quantize", staged), candidate, result, progress)
+        self._keep("quantize", _key_of(staged), candidate, result, progress)
         return staged, result
 
     def _facts(self, staged: Staged) -> dict[str, Any]:
@@ -249,10 +248,10 @@ class Maker:
         estimate: Estimate,
         progress: Progress,
     ) -> dict[str, Any]:
-        kept = _checkpoint_of(measurement.name, stored, self.inputs)
-        before = self.store.checkpoint(self.name, candidate.fingerprint, kept)
+        name, kept = measurement.name, _key_of(stored, self.inputs)
+        before = self.store.checkpoint(self.name, candidate.fingerprint, name, kept)
         if before:
-            progress.note(f"{measurement.name} measured by an earlier run")
+            progress.note(f"{name} measured by an earlier run")
             return before
         stage = Stage(
             doing=measurement.doing,
@@ -261,22 +260,22 @@ class Maker:
             script=measurement.script,
             modules=INSIDE,
             request=measurement.request,
-            log=workspace.log(measurement.name),
+            log=workspace.log(name),
             needs=self._needs(measurement.accelerator, estimate.gate_gib),
             inputs={
                 **self._sources(self.inputs.held_out),
                 workspace.artifact: FromStore(self.inputs.pipeline.store, stored),
             },
         )
-        result = self._run(measurement.name, stage, candidate, progress)
-        self._keep(kept, candidate, result, progress)
+        result = self._run(name, stage, candidate, progress)
+        self._keep(name, kept, candidate, result, progress)
         return result
 
     def _keep(
-        self, checkpoint: str, candidate: Candidate, result: dict[str, Any], progress: Progress
+        self, stage: str, of: str, candidate: Candidate, result: dict[str, Any], progress: Progress
     ) -> None:
         patiently(
-            lambda: self.store.keep_checkpoint(self.name, candidate.fingerprint, checkpoint, result), progress
+            lambda: self.store.keep_checkpoint(self.name, candidate.fingerprint, stage, of, result), progress
         )
 
     def _run(self, name: str, stage: Stage, candidate: Candidate, progress: Progress) -> dict[str, Any]:
@@ -327,7 +326,6 @@ def requested(text: Dataset) -> list[dict[str, Any]]:
     return [{"path": str(each.path), "weight": each.weight} for each in text.documents]
 
 
-def _checkpoint_of(stage: str, stored: Manifest | Staged, inputs: Inputs | None = None) -> str:
-    """Where a stage's result is kept: of other files, or by other text, tasks or scripts, it is another."""
-    by = f"-{inputs.gate_digest[:12]}" if inputs else ""
-    return f"{stage}{by}-{stored.upload}"
+def _key_of(stored: Manifest | Staged, inputs: Inputs | None = None) -> str:
+    """What a stage's result is kept by: of other files, or by other text, tasks or scripts, it is another."""
+    return f"{stored.upload}-{inputs.gate_digest[:12]}" if inputs else stored.upload

@@ -51,7 +51,7 @@ def publish(place: int, name: str, model: Path, extra: Path) -> None:
     made = draft(name, name)
     die_at(place)
     with open_store(None, NoProgress()) as store:
-        store.keep_checkpoint(name, made.fingerprint, "gate", {"mean_kl": 0.05})
+        store.keep_checkpoint(name, made.fingerprint, "gate", "of", {"mean_kl": 0.05})
         staged = store.stage(model, name, made.fingerprint, NoProgress())
         store.commit(made, staged, NoProgress(), extra)
         store.promote(name, "candidate", made.fingerprint)

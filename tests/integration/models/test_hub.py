@@ -171,11 +171,10 @@ def test_a_repository_comes_with_its_terms_and_without_a_second_copy_of_the_weig
     hub: str, tmp_path: Path
 ) -> None:
     code = (
-        "import sys\n"
-        "from shipfit.core.progress import NoProgress\n"
+        "from shipfit.core.progress import JsonProgress\n"
         "from shipfit.models import folder\n"
         "from shipfit.quantize.provenance import licence_of\n"
-        f"found = folder('org/terms', None, {COMMIT!r}, NoProgress())\n"
+        f"found = folder('org/terms', None, {COMMIT!r}, JsonProgress())\n"
         "print(licence_of(found), *sorted(path.name for path in found.iterdir()))"
     )
     done = subprocess.run(
@@ -187,6 +186,30 @@ def test_a_repository_comes_with_its_terms_and_without_a_second_copy_of_the_weig
     )
     expected = "see LICENSE LICENSE NOTICE README.md USE_POLICY.md config.json model.safetensors"
     assert (0, expected) == (done.returncode, done.stdout.strip()), done.stderr
+    told = [json.loads(line) for line in done.stderr.splitlines()]  # and nobody draws bars between
+    assert 1.0 == max(each.get("fraction") or 0 for each in told)
+
+
+def test_a_repository_that_the_disk_has_no_room_for_is_refused_before_it_comes(
+    hub: str, tmp_path: Path
+) -> None:
+    code = (
+        "import shutil\n"
+        "from shipfit.core.progress import NoProgress\n"
+        "from shipfit.models import folder\n"
+        "usage = shutil.disk_usage('/')._replace(free=10)\n"
+        "shutil.disk_usage = lambda path: usage\n"
+        f"folder('org/terms', None, {COMMIT!r}, NoProgress())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "", "HF_ENDPOINT": hub},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "org/terms takes about 0.0 GiB, and 0.0 are free in" in done.stderr
+    assert [] == list(tmp_path.rglob("*.safetensors"))
 
 
 def test_a_repository_that_is_not_there_is_the_users_mistake(hub: str, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_what_is_left_of_the_work_on_a_committed_artifact_goes(
 ) -> None:
     fingerprint = store.publish(model, draft(), QUIET).fingerprint
     store.promote("demo", "stable", fingerprint)
-    store.keep_checkpoint("demo", fingerprint, "gate", {})  # a run that was cut off in its last moment
+    store.keep_checkpoint("demo", fingerprint, "gate", "of", {})  # a run that was cut off in its last moment
     assert {fingerprint: False} == _gone(store)
     assert [] == objects.below(work_prefix("demo", fingerprint), "counting")
 

@@ -91,7 +91,7 @@ def test_a_commit_adds_what_came_of_judging(
     store: Store, objects: Objects, model: Path, draft: Draft, tmp_path: Path
 ) -> None:
     fingerprint = draft().fingerprint
-    store.keep_checkpoint("demo", fingerprint, "gate", {"mean_kl": 0.05})
+    store.keep_checkpoint("demo", fingerprint, "gate", "of", {"mean_kl": 0.05})
     staged = store.stage(model, "demo", fingerprint, QUIET)
     extra = tmp_path / "judged"
     extra.mkdir()
@@ -108,7 +108,7 @@ def test_a_commit_adds_what_came_of_judging(
         objects, fingerprint
     )
     assert [] == objects.below(work_prefix("demo", fingerprint), "counting")
-    assert store.checkpoint("demo", fingerprint, "gate") is None
+    assert store.checkpoint("demo", fingerprint, "gate", "of") is None
     assert store.staged("demo", fingerprint) is None
 
 
@@ -149,12 +149,12 @@ def test_a_draft_of_another_artifact_is_refused(store: Store, model: Path, draft
 
 
 def test_checkpoints_come_back_as_they_were(store: Store, objects: Objects) -> None:
-    assert store.checkpoint("demo", PRINT, "quantize") is None
+    assert store.checkpoint("demo", PRINT, "quantize", "of") is None
     for result in ({"samples": 32, "faults": [{"layer": "é"}]}, {"samples": 64}):
-        store.keep_checkpoint("demo", PRINT, "quantize", result)
-        assert result == store.checkpoint("demo", PRINT, "quantize")
-    objects.write(f"{work_prefix('demo', PRINT)}/stages/quantize.json", b"[", "spoiling")
+        store.keep_checkpoint("demo", PRINT, "quantize", "of", result)
+        assert result == store.checkpoint("demo", PRINT, "quantize", "of")
+    objects.write(f"{work_prefix('demo', PRINT)}/stages/quantize/of.json", b"[", "spoiling")
     with pytest.raises(
         EnvironmentFailure, match="the result of the quantize of demo is damaged; remove demo/work"
     ):
-        store.checkpoint("demo", PRINT, "quantize")
+        store.checkpoint("demo", PRINT, "quantize", "of")

@@ -109,8 +109,8 @@ def test_the_verdict_elsewhere_is_the_verdict_here_and_is_not_asked_for_again(
         made, measured = names
         with open_store(pipeline.store, NoProgress()) as store:
             upload = store.stage(own_folders / "model", pipeline.name, made, NoProgress()).upload
-            stage = f"gate-{measured[:12]}-{upload}"
-            store.keep_checkpoint(pipeline.name, made, stage, {"distribution": {"figures": figures}})
+            key, answers = f"{upload}-{measured[:12]}", {"distribution": {"figures": figures}}
+            store.keep_checkpoint(pipeline.name, made, "gate", key, answers)
         return VerdictError("told here too")
 
     for _ in range(2):
@@ -142,8 +142,8 @@ def test_what_failed_elsewhere_does_not_hold_up_what_was_made(pipeline: Pipeline
         made, _, measured = names
         with open_store(pipeline.store, NoProgress()) as store:
             upload = store.stage(own_folders / "model", pipeline.name, made, NoProgress()).upload
-            stage = f"gate-{measured[:12]}-{upload}"
-            store.keep_checkpoint(pipeline.name, made, stage, {"distribution": {"figures": figures}})
+            key, answers = f"{upload}-{measured[:12]}", {"distribution": {"figures": figures}}
+            store.keep_checkpoint(pipeline.name, made, "gate", key, answers)
 
     for _ in range(2):  # the second time one is known, and the other fails again
         with pytest.raises(

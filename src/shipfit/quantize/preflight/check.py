@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 from shipfit.core import process
+from shipfit.core.disk import require_room
 from shipfit.core.errors import EnvironmentFailure, InputError
 from shipfit.core.paths import cache_dir, state_dir
 from shipfit.core.progress import Progress
@@ -112,11 +110,11 @@ def _require_serving(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: 
 
 
 def _require_room(pipeline: Pipeline, engine: Engine, needed: Needs, facts: ModelFacts) -> None:
-    _require_disk("the artifact", needed.disk_gib, state_dir("pipelines"), "SHIPFIT_STATE_DIR")
+    require_room("the artifact", needed.disk_gib * GIB, state_dir("pipelines"), "SHIPFIT_STATE_DIR")
     kept = baseline_bytes(facts, pipeline.gate)
     if engine.declared.writes == "gguf":  # the source itself, in that format
         kept += wide_bytes(facts)
-    _require_disk("what is kept of the source", kept / GIB, cache_dir("baselines"), "SHIPFIT_CACHE_DIR")
+    require_room("what is kept of the source", kept, cache_dir("baselines"), "SHIPFIT_CACHE_DIR")
 
 
 def check_model(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: ModelFacts) -> None:
@@ -187,15 +185,6 @@ def _unseen_experts(pipeline: Pipeline, engine: Engine, facts: ModelFacts) -> st
         f"each of {facts.experts.count} experts will see about {each:,.0f} calibration tokens, and some perhaps"
         f" none: {_TOKENS_AN_EXPERT * facts.experts.count // facts.experts.per_token:,} tokens in all are wise"
     )
-
-
-def _require_disk(what: str, gib: float, folder: Path, variable: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if gib * GIB > free:
-        raise EnvironmentFailure(
-            f"{what} takes about {gib:,.1f} GiB, and {free / GIB:,.1f} are free in {folder}",
-            hint=f"free some, or set {variable} to another disk",
-        )
 
 
 def _largest_gpu() -> float | None:

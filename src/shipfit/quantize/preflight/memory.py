@@ -118,7 +118,7 @@ def _working_bytes(facts: ModelFacts, engine: Engine, used: Calibration) -> floa
     """The layer at work, its statistics, and what a batch or the rounding of its widest matrix takes besides."""
     costs, square_bytes = engine.made.costs, statistics_bytes(engine)
     inside = [weight for weight in facts.weights if weight.quantized]
-    batch = min(engine.declared.batch or costs.batch, used.samples)
+    batch = min(engine.declared.batch, used.samples)
     tokens = batch * used.tokens
     # An expert sees its share of a batch.
     widest = max((w.columns * w.per_token / w.count for w in inside), default=0)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,10 +72,11 @@ class Nodes:
 
     def kill_raylet(self, node: subprocess.Popen[bytes]) -> None:
         """What is left of the node has to end by itself."""
-        (raylet,) = [
-            each for each in psutil.Process(node.pid).children(recursive=True) if each.name() == "raylet"
-        ]
-        raylet.kill()
+        self._kill(node, "raylet")
+
+    def kill_gcs(self) -> None:
+        """The directory that makes a head of a node is gone."""
+        self._kill(self.running[0], "gcs_server")
 
     def stop(self, keep: int = 0) -> None:
         """End the nodes but for the first ones, whatever state they are in."""
@@ -87,6 +88,12 @@ class Nodes:
         psutil.wait_procs(ours, timeout=5)
         for node in ending:
             node.wait()
+
+    def _kill(self, node: subprocess.Popen[bytes], program: str) -> None:
+        (found,) = [
+            each for each in psutil.Process(node.pid).children(recursive=True) if each.name() == program
+        ]
+        found.kill()
 
     def _start(self, *options: str, apart: Path | None = None) -> subprocess.Popen[bytes]:
         hide = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(apart)]
@@ -134,9 +141,16 @@ class Heard(NoProgress):
 
 @pytest.fixture(scope="session")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    """The head of a cluster, which has no CPUs; started once, since that takes longest."""
+    """The head of a cluster; started once, since that takes longest."""
+    with started(tmp_path_factory.mktemp("nodes")) as made:
+        yield made
+
+
+@contextmanager
+def started(home: Path) -> Iterator[Nodes]:
+    """A cluster of a head, which has no CPUs; it ends with the block."""
     folder = Path(tempfile.mkdtemp(prefix="shipfit-nodes-"))  # sockets want a short path
-    made = Nodes(folder, tmp_path_factory.mktemp("nodes"))
+    made = Nodes(folder, home)
     subprocess.run([RAY, "get-auth-token", "--generate"], check=True, capture_output=True)
     try:
         made.start_head()

@@ -105,6 +105,7 @@ def calibrate(small_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Ca
                 "samples": samples,
                 "tokens": 128,
                 "seed": 0,
+                "batch": engines()[engine].batch,
             },
             doing="quantizing",
             log=folder / "log",

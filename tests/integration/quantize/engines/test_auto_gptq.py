@@ -29,6 +29,18 @@ worker["drop_biases"](SimpleNamespace(model=layers), ["with", "without"], {"with
 assert [name for name in layers.state_dict() if name.endswith("bias")] == ["with.bias"]
 """
 
+_UNREACHED = """
+import runpy, sys
+import torch
+worker = runpy.run_path(sys.argv[1])
+experts = torch.nn.ModuleDict({name: torch.nn.Linear(4, 4) for name in ("reached", "empty", "skipped")})
+unreached = worker["watch"](experts, list(experts))
+experts["reached"](torch.ones(2, 4))
+experts["empty"](torch.ones(0, 4))
+assert unreached == {"empty", "skipped"}, unreached
+assert "skipped" == worker["never_routed"]("skipped")["layer"]
+"""
+
 
 @pytest.mark.skipif(local_accelerator() is Accelerator.CUDA, reason="it quantizes on this machine")
 def test_it_installs_and_wants_cuda_to_quantize(calibrate: Callable[..., dict[str, Any]]) -> None:
@@ -37,10 +49,11 @@ def test_it_installs_and_wants_cuda_to_quantize(calibrate: Callable[..., dict[st
     assert caught.value.kind == "OSError"
 
 
-def test_a_layer_gets_no_bias_that_its_source_has_not() -> None:
+@pytest.mark.parametrize("code", [_BIASES, _UNREACHED], ids=["no invented biases", "experts without a token"])
+def test_what_the_engine_does_without_a_word(code: str) -> None:
     script = embedded("pipelines", "engines", "auto-gptq", "worker.py")
     done = subprocess.run(
-        [ensure("auto-gptq").python, "-c", _BIASES, script],
+        [ensure("auto-gptq").python, "-c", code, script],
         capture_output=True,
         text=True,
         check=False,

@@ -1,18 +1,13 @@
-"""A few transfers at once, all of them ended by the first failure or by Ctrl-C; and digests beside them."""
+"""A few transfers at once, all of them ended by the first failure or by Ctrl-C."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, TypeVar
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TypeVar
 
 from shipfit.core.progress import Progress
-
-if TYPE_CHECKING:
-    from obstore import Bytes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -20,10 +15,6 @@ R = TypeVar("R")
 TRANSFERS = 4
 """Files in flight: more than one, since one stream seldom fills a network; few, since each holds parts in memory."""
 
-PIECE = 2**20
-"""Bytes of a file that are read or hashed at a time: of 4 MiB, hashing on the way up took a quarter longer."""
-_AHEAD = 8
-"""Pieces that may wait to be hashed: of one file, a pull with 2 took a tenth longer on two cores."""
 _SHOWN_EVERY = 4 * 2**20
 """Bytes between two updates of what is shown."""
 
@@ -70,38 +61,6 @@ class Meter:
     def stop(self) -> None:
         """Make every transfer end at its next chunk."""
         self._stop.set()
-
-
-class Digest:
-    """The SHA-256 of what comes chunk by chunk, computed in a thread beside: meanwhile the next chunk comes.
-
-    Use as a context manager; the digest can be asked for after it, too. A chunk must not change once it is given.
-    """
-
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="sha256")
-        self._waiting: deque[Future[None]] = deque()
-
-    def update(self, chunk: bytes | Bytes) -> None:
-        """Add a chunk; waits while more than a few pieces of what came before are not hashed yet."""
-        content = memoryview(chunk)
-        for begin in range(0, len(content), PIECE):
-            if len(self._waiting) == _AHEAD:
-                self._waiting.popleft().result()
-            self._waiting.append(self._beside.submit(self._sha256.update, content[begin : begin + PIECE]))
-
-    def hexdigest(self) -> str:
-        """The digest of all that came, in hexadecimal."""
-        while self._waiting:
-            self._waiting.popleft().result()
-        return self._sha256.hexdigest()
-
-    def __enter__(self) -> Digest:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._beside.shutdown()
 
 
 def for_each(items: Iterable[T], transfer: Callable[[T], R], meter: Meter) -> list[R]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipfit.artifacts.parallel import PIECE, Digest
+from shipfit.artifacts.hashing import PIECE, Digest
 
 
 @given(st.lists(st.binary(max_size=100), max_size=30), st.integers(0, 2))
