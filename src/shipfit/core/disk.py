@@ -1,30 +1,63 @@
-"""Whether a disk has room, before anything is written to it."""
+"""Whether disks have room, before anything is written to them."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from shipfit.core.errors import EnvironmentFailure
 from shipfit.core.units import GIB
 
 
-def require_room(what: str, needed: float, folder: Path, variable: str) -> None:
-    """Refuse what a disk has no room for.
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be written.
 
-    Args:
+    Attributes:
         what: it is, for the error line.
-        needed: its bytes.
-        folder: where it is to lie; it is made with its first file.
+        bytes: that it takes.
+        folder: where it is to lie; made with its first file.
         variable: of the environment, which names the folder.
+    """
+
+    what: str
+    bytes: float
+    folder: Path
+    variable: str
+
+    @property
+    def device(self) -> int:
+        """The disk of its folder."""
+        return self.there.stat().st_dev
+
+    @property
+    def there(self) -> Path:
+        """The folder, or the nearest above it that is there."""
+        return next(each for each in (self.folder, *self.folder.parents) if each.exists())
+
+
+def require_room(*wanted: Wanted) -> None:
+    """Refuse what disks have no room for, all that goes to the same one together.
 
     Raises:
         EnvironmentFailure: less is free; says how much.
     """
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise EnvironmentFailure(
-            f"{what} takes about {needed / GIB:,.1f} GiB, and {free / GIB:,.1f} are free in {folder}",
-            hint=f"free some, or set {variable} to another disk",
-        )
+    by_disk = sorted(wanted, key=lambda each: each.device)
+    for _, group in groupby(by_disk, key=lambda each: each.device):
+        together = list(group)
+        needed = sum(each.bytes for each in together)
+        free = shutil.disk_usage(together[0].there).free
+        if needed > free:
+            what = _joined([each.what for each in together], "and")
+            raise EnvironmentFailure(
+                f"{what} {'take' if together[1:] else 'takes'} about {needed / GIB:,.1f} GiB, and"
+                f" {free / GIB:,.1f} are free in {together[0].folder}",
+                hint=f"free some, or set {_joined([each.variable for each in together], 'or')} to another disk",
+            )
+
+
+def _joined(words: list[str], last: str) -> str:
+    *others, end = words
+    return f"{', '.join(others)} {last} {end}" if others else end

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shipfit.core import locks
-from shipfit.core.disk import require_room
+from shipfit.core.disk import Wanted, require_room
 from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
 from shipfit.core.paths import cache_dir
 from shipfit.core.progress import Progress
@@ -134,7 +134,7 @@ def _copy_all(url: str, revision: str, folder: Path, progress: Progress) -> None
     files, sizes = StoreFiles(url), _unchanged(url, revision)
     folder.mkdir(parents=True, exist_ok=True)
     to_come = sum(sizes.values()) - sum(_bytes_of(folder / name) for name in sizes)
-    require_room(url, to_come, folder, "SHIPFIT_CACHE_DIR")
+    require_room(Wanted(url, to_come, folder, "SHIPFIT_CACHE_DIR"))
     with progress.step(f"fetching {url}"):
         meter = Meter(progress, "fetching", to_come)
         for_each(sizes.items(), lambda each: _copy(files, *each, folder / each[0], meter), meter)

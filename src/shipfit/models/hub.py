@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from shipfit.core.disk import require_room
+from shipfit.core.disk import Wanted, require_room
 from shipfit.core.errors import InputError
 from shipfit.core.progress import Progress
 from shipfit.models.files import TIMEOUT_S
@@ -162,7 +162,7 @@ def download(reference: ModelReference, progress: Progress) -> Path:
         if online:
             files = snapshot_download(reference.name, dry_run=True, tqdm_class=bars_into(), **wanted)
             to_come = sum(each.file_size or 0 for each in files if each.will_download)
-            require_room(reference.name, to_come, Path(HF_HUB_CACHE), "HF_HUB_CACHE")
+            require_room(Wanted(reference.name, to_come, Path(HF_HUB_CACHE), "HF_HUB_CACHE"))
         bars = bars_into(progress, to_come)
         path = snapshot_download(reference.name, local_files_only=not online, tqdm_class=bars, **wanted)
     return Path(path)

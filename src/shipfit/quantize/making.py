@@ -29,6 +29,7 @@ from shipfit.quantize.datasets import Dataset
 from shipfit.quantize.engines import INSIDE
 from shipfit.quantize.inputs import Candidate, Inputs, sampling
 from shipfit.quantize.preflight import Needs as Estimate
+from shipfit.quantize.preflight import require_disk
 from shipfit.quantize.provenance import licence_of
 from shipfit.quantize.stages import Needs, Origin, Stage, log_tail
 from shipfit.quantize.workspace import WEIGHTS, Workspace, weight_bytes
@@ -116,11 +117,13 @@ class Maker:
 
         Raises:
             InputError: the source cannot be used.
-            EnvironmentFailure: there will be no room for a stage, or the source cannot be fetched.
+            EnvironmentFailure: there will be no room for a stage or on a disk, or the source cannot be fetched.
         """
         for each in candidates:
             self._require_room(each, estimates[each.fingerprint])
+        self._require_disk(candidates, estimates)
         _ = self.source  # fetched once, and not by several at the same time
+        self._require_disk(candidates, estimates)  # it may have taken the room
         with ThreadPoolExecutor(len(candidates)) as pool:
             futures = {
                 each.fingerprint: pool.submit(
@@ -148,6 +151,12 @@ class Maker:
             self._needs(accelerator, estimate.gate_gib),
             ", or set gate.generation to null" if asks else "",
         )
+
+    def _require_disk(self, candidates: Sequence[Candidate], estimates: Mapping[str, Estimate]) -> None:
+        """As far as all happens on this machine."""
+        if not self.cluster.spread:
+            made = [(each.engine, estimates[each.fingerprint]) for each in candidates]
+            require_disk(self.inputs.pipeline, self.inputs.facts, made)
 
     def _tried(self, candidate: Candidate, estimate: Estimate, progress: Progress) -> Measured | ShipfitError:
         try:

@@ -150,7 +150,8 @@ def _describe(detail: Any, known: list[str]) -> tuple[str, str | None]:
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"]), None
     if detail["type"] == "too_short":
-        return "is empty", "add at least one"
+        there, least = detail["ctx"]["actual_length"], detail["ctx"]["min_length"]
+        return (f"has only {there}", f"name at least {least}") if there else ("is empty", "add at least one")
     given = repr(detail["input"])
     return f"{_lower(detail['msg'])}, not {given if len(given) < 80 else given[:77] + '...'}", None
 

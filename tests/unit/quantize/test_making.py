@@ -24,9 +24,9 @@ class Cancelled(BaseException):
 
 def maker(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, BaseException | None]) -> Maker:
     """One whose candidates come out as told: measured, or with an error."""
-    inputs = SimpleNamespace(pipeline=SimpleNamespace(name="demo"), source=lambda _: Path())
-    cluster = SimpleNamespace(cancel=lambda: cancelled.append(True))
-    cancelled: list[bool] = []
+    inputs = SimpleNamespace(pipeline=SimpleNamespace(name="demo"), source=lambda _: done.append("fetched"))
+    cluster = SimpleNamespace(cancel=lambda: done.append("cancelled"))
+    done: list[str] = []
 
     def make(_maker: Maker, candidate: Candidate, *_arguments: object) -> Measured:
         if error := outcomes[candidate.fingerprint]:
@@ -36,9 +36,10 @@ def maker(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, BaseException | N
         return Measured(staged, gate.Evidence())
 
     monkeypatch.setattr(Maker, "_make", make)
-    monkeypatch.setattr(Maker, "_require_room", lambda *_: None)
+    monkeypatch.setattr(Maker, "_require_room", lambda *_: done.append("room?"))
+    monkeypatch.setattr(Maker, "_require_disk", lambda *_: done.append("disk?"))
     made = Maker(cast("Any", inputs), cast("Any", None), cast("Any", cluster), NoProgress())
-    made.cancelled = cancelled  # type: ignore[attr-defined]
+    made.done = done  # type: ignore[attr-defined]
     return made
 
 
@@ -61,7 +62,14 @@ def test_ctrl_c_ends_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted = maker(monkeypatch, {A: Cancelled(), B: None})
     with pytest.raises(Cancelled):
         made_of(interrupted, [A, B])
-    assert interrupted.cancelled == [True]  # type: ignore[attr-defined]
+    assert interrupted.done[-1] == "cancelled"  # type: ignore[attr-defined]
+
+
+def test_disks_have_room_before_the_source_comes_and_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that takes the room is found out before hours of work, and one that nothing has room for before it."""
+    one = maker(monkeypatch, {A: None})
+    made_of(one, [A])
+    assert one.done == ["room?", "disk?", "fetched", "disk?"]  # type: ignore[attr-defined]
 
 
 def test_the_log_of_a_stage_that_failed_outlives_the_machine(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ def test_a_workload_must_fit_the_promise(tmp_path: Path) -> None:
     ("change", "words"),
     [
         (("recipe:", "choose: least-loss-that-fits\nrecipe:"), "recipes and choose belong together"),
+        (("recipe:", "recipes: [{precision: bf16}]\nrecipe:"), "recipes: has only 1; name at least 2"),
         (
             ("recipe:", "recipes: [{precision: bf16}, {precision: fp16}]\nrecipe:"),
             "name either recipe, or recipes",

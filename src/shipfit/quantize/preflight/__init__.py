@@ -6,5 +6,6 @@ the figures.
 
 from shipfit.quantize.preflight.calibration import Needs, needs
 from shipfit.quantize.preflight.check import preflight, require_possible
+from shipfit.quantize.preflight.disk import require_disk
 
-__all__ = ["Needs", "needs", "preflight", "require_possible"]
+__all__ = ["Needs", "needs", "preflight", "require_disk", "require_possible"]

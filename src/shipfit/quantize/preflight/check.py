@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from shipfit.core import process
-from shipfit.core.disk import require_room
 from shipfit.core.errors import EnvironmentFailure, InputError
-from shipfit.core.paths import cache_dir, state_dir
 from shipfit.core.progress import Progress
-from shipfit.core.units import GIB
 from shipfit.environments import Accelerator
 from shipfit.hardware import CPU, gpu
 from shipfit.models import ModelFacts
 from shipfit.precision import scheme
 from shipfit.quantize.engines import Engine, who_makes
-from shipfit.quantize.preflight.calibration import Needs, baseline_bytes, needs
-from shipfit.quantize.preflight.memory import wide_bytes
+from shipfit.quantize.preflight.calibration import Needs, needs
 from shipfit.quantize.preflight.serving import is_ignored, objection_anywhere, serving_objection
 from shipfit.spec import Pipeline, Precision, Recipe, blame
 
@@ -60,17 +56,17 @@ def preflight(
 ) -> Needs:
     """Find out what one recipe of a pipeline will take, and say it.
 
-    The host's memory is checked by the cluster, which knows its nodes.
+    The host's memory is checked by the cluster, which knows its nodes, and its disks by ``require_disk``.
 
     Args:
         pipeline: the spec.
         engine: that makes the recipe.
         facts: of the source.
         progress: told what it will take.
-        here: whether all of it happens on this machine, so that its disks and GPUs count.
+        here: whether all of it happens on this machine, so that its GPUs count.
 
     Raises:
-        EnvironmentFailure: this machine has too little disk, or its GPUs too little memory.
+        EnvironmentFailure: this machine's GPUs have too little memory.
     """
     on_gpu = engine.accelerator is Accelerator.CUDA
     answers = pipeline.gate.generation is not None and engine.declared.writes == "safetensors"
@@ -87,8 +83,6 @@ def preflight(
             served = needed.disk_gib + _SERVING_GIB
             without = "set gate.generation to null, choose another recipe"
             _require_gpu("the gate's answers in the serving engine take", served, largest, without)
-    if here:
-        _require_room(pipeline, engine, needed, facts)
     if deprecated := engine.declared.deprecated:
         progress.note(f"{engine.name} is deprecated: {deprecated.why}; use {deprecated.successor}")
     if warning := _unseen_experts(pipeline, engine, facts):
@@ -107,14 +101,6 @@ def _require_serving(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: 
                 f"an artifact in {recipe.precision} could not be served there: {objection}",
                 hint="choose another recipe or other hardware",
             )
-
-
-def _require_room(pipeline: Pipeline, engine: Engine, needed: Needs, facts: ModelFacts) -> None:
-    require_room("the artifact", needed.disk_gib * GIB, state_dir("pipelines"), "SHIPFIT_STATE_DIR")
-    kept = baseline_bytes(facts, pipeline.gate)
-    if engine.declared.writes == "gguf":  # the source itself, in that format
-        kept += wide_bytes(facts)
-    require_room("what is kept of the source", kept, cache_dir("baselines"), "SHIPFIT_CACHE_DIR")
 
 
 def check_model(pipeline: Pipeline, recipe: Recipe, engine: Engine, facts: ModelFacts) -> None:
