@@ -73,16 +73,17 @@ def server(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve
     for name, value in variables(folder, made.ports["s3"]).items():
         monkeypatch.setenv(name, value)
     made.start()
-    wait_until_it_takes_objects()
+    wait_until_it_has_objects()
     yield made
     made.kill()
 
 
-def wait_until_it_takes_objects() -> None:
+def wait_until_it_has_objects() -> None:
     deadline = time.monotonic() + 60
     while True:
         try:
-            objects_at(STORE).write("probe", b"", "probing")
+            objects_at(STORE).write("probe", b"content", "probing")
+            objects_at(STORE).read("probe", "probing")
         except EnvironmentFailure:
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -152,7 +153,7 @@ def test_a_store_that_stays_away_ends_the_run_and_the_next_one_goes_on(
     )
 
     server.start()
-    wait_until_it_takes_objects()
+    wait_until_it_has_objects()
     with open_store(STORE, QUIET) as store:
         assert [] == store.names()
         assert [] == store.channels("lost")
