@@ -55,8 +55,8 @@ def main(request: dict[str, Any], report: Report) -> dict[str, Any]:
         biased = {name for name, _ in model.model.named_parameters() if name.endswith(".bias")}
         follow_layers(report)
         samples = [{"input_ids": window.ids, "attention_mask": [1] * len(window.ids)} for window in windows]
-        # Hidden states of all samples, on the GPU, would be several times what a layer takes.
         unreached = watch(model.model, expected)
+        # Hidden states of all samples, on the GPU, would be several times what a layer takes.
         model.quantize(samples, batch_size=request["batch"], cache_examples_on_gpu=False)
         report("saving", QUANTIZED)
         drop_biases(model, expected, biased)

@@ -120,6 +120,8 @@ class Followed(AwqQuantizer):
         self.begun += 1
         try:
             return super()._get_input_feat(layer, named_linears)
-        except AssertionError as error:  # "NAME has a zero dimension. This can happen if ..."
-            name = str(error).partition(" ")[0]
+        except AssertionError as error:
+            name, reason, _ = str(error).partition(" has a zero dimension.")
+            if not reason:
+                raise
             raise NeverRoutedError(f"no calibration token reached {name} of layer {self.begun}") from error
