@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from shipfit.core.errors import EnvironmentFailure
@@ -28,11 +27,6 @@ class Wanted:
     variable: str
 
     @property
-    def device(self) -> int:
-        """The disk of its folder."""
-        return self.there.stat().st_dev
-
-    @property
     def there(self) -> Path:
         """The folder, or the nearest above it that is there."""
         return next(each for each in (self.folder, *self.folder.parents) if each.exists())
@@ -44,9 +38,10 @@ def require_room(*wanted: Wanted) -> None:
     Raises:
         EnvironmentFailure: less is free; says how much.
     """
-    by_disk = sorted(wanted, key=lambda each: each.device)
-    for _, group in groupby(by_disk, key=lambda each: each.device):
-        together = list(group)
+    by_disk: dict[int, list[Wanted]] = {}
+    for each in wanted:
+        by_disk.setdefault(each.there.stat().st_dev, []).append(each)
+    for together in by_disk.values():
         needed = sum(each.bytes for each in together)
         free = shutil.disk_usage(together[0].there).free
         if needed > free:

@@ -13,7 +13,7 @@ from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
 from shipfit.core.paths import cache_dir
 from shipfit.core.progress import Progress
 from shipfit.core.transfers import Meter, for_each
-from shipfit.models.files import StoreFiles, store_failure
+from shipfit.models.files import LocalFiles, StoreFiles, store_failure
 from shipfit.models.reference import ModelReference
 
 _PIECE = 16 * 2**20
@@ -91,10 +91,6 @@ def _digest(folder: Path, progress: Progress) -> str:
     return digest.hexdigest()[:40]
 
 
-def _bytes_of(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
 def _listing(url: str) -> tuple[str, dict[str, int]]:
     """The revision of a folder of object storage (tags and sizes name the content), and the bytes of its files."""
     files = StoreFiles(url)
@@ -131,9 +127,9 @@ class _Replaced(EnvironmentFailure):
 
 
 def _copy_all(url: str, revision: str, folder: Path, progress: Progress) -> None:
-    files, sizes = StoreFiles(url), _unchanged(url, revision)
+    files, here, sizes = StoreFiles(url), LocalFiles(folder), _unchanged(url, revision)
     folder.mkdir(parents=True, exist_ok=True)
-    to_come = sum(sizes.values()) - sum(_bytes_of(folder / name) for name in sizes)
+    to_come = sum(sizes.values()) - sum(here.size(name) or 0 for name in sizes)
     require_room(Wanted(url, to_come, folder, "SHIPFIT_CACHE_DIR"))
     with progress.step(f"fetching {url}"):
         meter = Meter(progress, "fetching", to_come)

@@ -160,7 +160,8 @@ def download(reference: ModelReference, progress: Progress) -> Path:
     with progress.step(f"fetching {reference.name}"), _explained(reference):
         to_come = 0
         if online:
-            files = snapshot_download(reference.name, dry_run=True, tqdm_class=bars_into(), **wanted)
+            with without_bars():
+                files = snapshot_download(reference.name, dry_run=True, **wanted)
             to_come = sum(each.file_size or 0 for each in files if each.will_download)
             require_room(Wanted(reference.name, to_come, Path(HF_HUB_CACHE), "HF_HUB_CACHE"))
         bars = bars_into(progress, to_come)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from shipfit.core.errors import EnvironmentFailure, InputError, from_os_error
-from shipfit.core.progress import NoProgress, Progress
+from shipfit.core.progress import Progress
 from shipfit.core.units import MIB
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -81,16 +81,14 @@ def without_bars() -> Iterator[None]:
             enable_progress_bars()
 
 
-def bars_into(progress: Progress | None = None, total: int = 0) -> Any:
+def bars_into(progress: Progress, total: int) -> Any:
     """A class of bars for huggingface_hub that draw nothing and tell of bytes instead.
 
     Args:
-        progress: told of them; left out, nobody is.
+        progress: told of them.
         total: bytes that will come.
     """
     from tqdm.std import tqdm  # type: ignore[import-untyped]
-
-    told = progress or NoProgress()
 
     class Told(tqdm):  # type: ignore[misc]
         monitor_interval = 0  # no thread that draws what stands still
@@ -102,7 +100,7 @@ def bars_into(progress: Progress | None = None, total: int = 0) -> Any:
         def display(self, *_arguments: Any, **_settings: Any) -> None:
             if self.unit == "B" and total:
                 text = f"fetching: {self.n / MIB:,.0f} of {total / MIB:,.0f} MiB"
-                told.update(text, min(self.n / total, 1.0))
+                progress.update(text, min(self.n / total, 1.0))
 
     return Told
 

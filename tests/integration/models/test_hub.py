@@ -114,6 +114,17 @@ def hub() -> Iterator[str]:
         yield address
 
 
+def run(hub: str, cache: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """A program that fetches from the hub into an empty cache."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HOME": str(cache), "HF_HUB_OFFLINE": "", "HF_ENDPOINT": hub},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
 def size(
     model: str, cache: Path, precision: str = "bf16", **environment: str
 ) -> subprocess.CompletedProcess[str]:
@@ -177,13 +188,7 @@ def test_a_repository_comes_with_its_terms_and_without_a_second_copy_of_the_weig
         f"found = folder('org/terms', None, {COMMIT!r}, JsonProgress())\n"
         "print(licence_of(found), *sorted(path.name for path in found.iterdir()))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "", "HF_ENDPOINT": hub},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run(hub, tmp_path, code)
     expected = "see LICENSE LICENSE NOTICE README.md USE_POLICY.md config.json model.safetensors"
     assert (0, expected) == (done.returncode, done.stdout.strip()), done.stderr
     told = [json.loads(line) for line in done.stderr.splitlines()]  # and nobody draws bars between
@@ -201,13 +206,7 @@ def test_a_repository_that_the_disk_has_no_room_for_is_refused_before_it_comes(
         "shutil.disk_usage = lambda path: usage\n"
         f"folder('org/terms', None, {COMMIT!r}, NoProgress())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "", "HF_ENDPOINT": hub},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run(hub, tmp_path, code)
     assert "org/terms takes about 0.0 GiB, and 0.0 are free in" in done.stderr
     assert [] == list(tmp_path.rglob("*.safetensors"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -29,6 +30,7 @@ from tests.waiting import eventually
 
 RAY = str(Path(sys.executable).with_name("ray"))
 WORKER = Path(__file__).with_name("stage_worker.py")
+Run = subprocess.Popen[str]
 
 
 def free_port() -> int:
@@ -184,6 +186,22 @@ def answers(url: str) -> bool:
         return httpx.get(f"{url}/api/version", timeout=2).status_code < 500
     except httpx.HTTPError:
         return False
+
+
+def wait_for(run: Run, text: str) -> None:
+    """Read progress up to the event whose text begins so."""
+    assert run.stderr
+    others = []
+    for line in run.stderr:
+        if not line.startswith("{"):
+            others.append(line)
+        elif json.loads(line)["text"].startswith(text):
+            return
+    pytest.fail(f"ended without {text!r}: {others}")
+
+
+def error_lines(errors: str) -> list[str]:
+    return [line for line in errors.splitlines() if not line.startswith("{")]
 
 
 @pytest.fixture

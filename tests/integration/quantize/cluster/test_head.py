@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Nodes, started
-from .test_jobs import error_lines, wait_for
+from .conftest import Nodes, error_lines, started, wait_for
 
 pytestmark = pytest.mark.integration
 

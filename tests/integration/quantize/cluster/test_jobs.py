@@ -15,12 +15,11 @@ import pytest
 
 from tests.waiting import eventually
 
-from .conftest import Nodes
+from .conftest import Nodes, Run, error_lines, wait_for
 
 pytestmark = pytest.mark.integration
 
 Make = Callable[..., Path]
-Run = subprocess.Popen[str]
 
 
 @pytest.fixture
@@ -38,18 +37,6 @@ def start(nodes: Nodes) -> Iterator[Callable[[Path], Run]]:
     for run in runs:
         with run:
             run.kill()
-
-
-def wait_for(run: Run, text: str) -> None:
-    """Read progress up to the event whose text begins so."""
-    assert run.stderr
-    others = []
-    for line in run.stderr:
-        if not line.startswith("{"):
-            others.append(line)
-        elif json.loads(line)["text"].startswith(text):
-            return
-    pytest.fail(f"ended without {text!r}: {others}")
 
 
 def drivers(home: Path) -> list[psutil.Process]:
@@ -72,10 +59,6 @@ def launched(home: Path) -> list[psutil.Process]:
             if ours and "launcher.py" in " ".join(process.cmdline()):
                 found.append(process)
     return found
-
-
-def error_lines(errors: str) -> list[str]:
-    return [line for line in errors.splitlines() if not line.startswith("{")]
 
 
 def test_a_job_ends_as_a_local_run_does(
